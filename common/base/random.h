@@ -1,0 +1,12 @@
+// Unguessable bytes (OpenSSL RAND_bytes). Throws std::runtime_error when the system has none to give.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace postrider {
+
+std::string random_bytes(size_t count);
+uint64_t random_u64();
+
+}  // namespace postrider

@@ -1,0 +1,133 @@
+// The configuration that both daemons and mailctl share: typed values with their defaults.
+//
+// One table (keys.cc) names every key with its type and its sentence; it drives the TOML file, the environment
+// (POSTRIDER_SECTION_KEY), `mailctl config show` and docs/configuration.md. A default-constructed Config is what an
+// empty file gives, except for the values that load() completes: server.hostname, tls.certificate, tls.key.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+namespace postrider {
+
+struct Config {
+  using Milliseconds = std::chrono::milliseconds;
+
+  struct Server {
+    std::string hostname;                      // empty until load() puts the system's name here
+    std::string state = "/var/lib/postrider";  // the state folder
+    std::string pid_directory;                 // empty: the state folder
+    uint64_t loops = 0;                        // 0: one for each core
+    uint64_t workers = 8;                      // threads for blocking work, in each daemon
+    std::string user;                          // who to become after binding; empty: stay
+    std::string group;                         // empty: the user's
+    Seconds drain_timeout{10};                 // how long sessions may go on after SIGTERM
+  };
+
+  struct Log {
+    LogLevel level = LogLevel::info;
+  };
+
+  struct Listener {
+    std::string address = "::";
+    uint16_t port = 0;  // 0: off
+  };
+
+  struct Smtp {
+    std::string address = "::";
+    uint16_t port = 25;  // 0: off
+    uint64_t max_message_size = 50 << 20;
+    uint64_t max_recipients = 1'000;
+    uint64_t max_line = 64 << 10;       // octets of a line of a message, CRLF included
+    uint64_t max_command_line = 2'048;  // octets of a command line, CRLF included
+    uint64_t max_errors = 20;           // refused commands in a session
+    uint64_t max_hops = 50;             // Received fields
+    uint64_t max_messages = 10'000;     // in one connection
+    Seconds command_timeout{300};
+    Seconds data_timeout{180};
+    Milliseconds greeting_delay{0};  // 0: look once for early talkers, without waiting
+    uint64_t max_connections = 10'000;
+    uint64_t max_connections_per_address = 500;
+    std::vector<std::string> trusted_networks;  // "192.0.2.0/24", "2001:db8::/32"
+  };
+
+  struct Imap {
+    std::string address = "::";
+    uint16_t port = 143;  // 0: off
+    uint64_t max_connections = 20'000;
+    uint64_t max_connections_per_address = 500;
+    uint64_t max_connections_per_user = 100;
+    uint64_t max_append_size = 50 << 20;
+    Seconds idle_timeout{1'800};
+    Seconds login_timeout{60};
+  };
+
+  struct Tls {
+    std::string certificate;  // empty until load() puts STATE/tls/certificate.pem here
+    std::string key;          // empty until load() puts STATE/tls/key.pem here
+  };
+
+  struct Login {
+    std::string default_domain;  // empty: only whole addresses log in
+  };
+
+  struct Address {
+    std::string separators = "+";  // each character one separator; empty: no subaddresses
+  };
+
+  struct Queue {
+    std::vector<Seconds> retry{Seconds(60),    Seconds(300),   Seconds(900),   Seconds(1'800),
+                               Seconds(3'600), Seconds(7'200), Seconds(14'400)};  // the last one repeats
+    Seconds lifetime{5 * 86'400};
+    Seconds delay_warning{4 * 3'600};  // 0: none
+    uint64_t deliverers = 4;           // local deliveries side by side
+  };
+
+  struct Relay {
+    uint16_t port = 25;  // of other servers; for tests and special networks
+    Seconds connect_timeout{30};
+    Seconds command_timeout{300};
+    Seconds idle_timeout{30};        // how long an unused connection is kept
+    uint64_t max_connections = 500;  // outgoing, in all
+    uint64_t max_connections_per_destination = 8;
+    uint64_t max_messages_per_connection = 100;
+  };
+
+  struct Dns {
+    std::string server;  // "127.0.0.53:53"; empty: as /etc/resolv.conf says
+  };
+
+  struct Store {
+    uint64_t kept_handles = 1'000;  // account files kept open, about 140 KiB each
+    Seconds undelete{14 * 86'400};  // how long expunged messages are kept
+    uint64_t quota = 0;             // octets, of new accounts; 0: none
+  };
+
+  Server server;
+  Log log;
+  Smtp smtp;
+  Listener submission{"::", 587};
+  Listener submissions{"::", 465};
+  Imap imap;
+  Listener imaps{"::", 993};
+  Tls tls;
+  Login login;
+  Address address;
+  Queue queue;
+  Relay relay;
+  Dns dns;
+  Store store;
+  std::map<std::string, std::string> routes;  // domain (lower case A-label) to "host:port"
+
+  /// STATE/name: "directory.db", "imapd.hint".
+  std::string in_state(std::string_view name) const { return server.state + '/' + std::string(name); }
+};
+
+}  // namespace postrider

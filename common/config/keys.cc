@@ -1,0 +1,222 @@
+#include "common/config/keys.h"
+
+#include <algorithm>
+#include <array>
+
+#include "common/base/ascii.h"
+
+namespace postrider::config {
+namespace {
+
+template <auto section, auto member>
+constexpr auto at() {
+  return +[](Config& config) -> auto& { return config.*section.*member; };
+}
+
+using Server = Config::Server;
+using Smtp = Config::Smtp;
+using Listener = Config::Listener;
+using Imap = Config::Imap;
+using Queue = Config::Queue;
+using Relay = Config::Relay;
+using Store = Config::Store;
+
+constexpr uint64_t kOctetsKept = uint64_t{1} << 40;
+constexpr uint64_t kYear = 366 * 86'400;
+
+constexpr auto kKeys = std::to_array<Key>({
+    {"server.hostname", Kind::text, at<&Config::server, &Server::hostname>(),
+     "The name of this server, as it greets, as it writes into trace fields, and as its certificate says. It must "
+     "resolve to "
+     "this machine, and the machine's address back to it, or other servers refuse its mail.",
+     0, 255, "the name of the system"},
+    {"server.state", Kind::text, at<&Config::server, &Server::state>(),
+     "The state folder: directory, queue, accounts, keys, sockets between the daemons. It must be on a local file "
+     "system."},
+    {"server.pid_directory", Kind::text, at<&Config::server, &Server::pid_directory>(),
+     "Where mta.pid and imapd.pid are written.", 0, 4096, "the state folder"},
+    {"server.loops", Kind::number, at<&Config::server, &Server::loops>(),
+     "Event loops, and threads that run them, of each daemon; 0 takes one for each processor core.", 0, 256},
+    {"server.workers", Kind::number, at<&Config::server, &Server::workers>(),
+     "Threads of each daemon for work that waits: the database, the disk, password hashes.", 1, 256},
+    {"server.user", Kind::text, at<&Config::server, &Server::user>(),
+     "The user that a daemon started by root becomes when its ports are bound; empty: it stays who it is.", 0, 32},
+    {"server.group", Kind::text, at<&Config::server, &Server::group>(),
+     "The group that goes with server.user; empty: that user's own.", 0, 32},
+    {"server.drain_timeout", Kind::duration, at<&Config::server, &Server::drain_timeout>(),
+     "How long sessions may go on after SIGTERM before they are cut.", 0, 3'600},
+
+    {"log.level", Kind::log_level, at<&Config::log, &Config::Log::level>(),
+     "The least important lines to write: \"debug\", \"info\", \"warn\" or \"error\". Logs go to standard error."},
+
+    {"smtp.address", Kind::text, at<&Config::smtp, &Smtp::address>(),
+     "The address to take mail from other servers on; \"::\" is every address, IPv4 too.", 1, 64},
+    {"smtp.port", Kind::port, at<&Config::smtp, &Smtp::port>(), "The port for it; 0 turns it off."},
+    {"smtp.max_message_size", Kind::size, at<&Config::smtp, &Smtp::max_message_size>(),
+     "The largest message that is taken, in octets; announced as SIZE.", 64 << 10, kOctetsKept},
+    {"smtp.max_recipients", Kind::number, at<&Config::smtp, &Smtp::max_recipients>(),
+     "Recipients of one message; further ones are asked to be sent again (RFC 5321 wants 100 at least).", 100, 100'000},
+    {"smtp.max_line", Kind::size, at<&Config::smtp, &Smtp::max_line>(),
+     "The longest line within a message, CRLF included; RFC 5321 promises 1000 octets, senders do not keep to it.",
+     1'000, 1 << 20},
+    {"smtp.max_command_line", Kind::size, at<&Config::smtp, &Smtp::max_command_line>(),
+     "The longest command line, CRLF included.", 512, 64 << 10},
+    {"smtp.max_errors", Kind::number, at<&Config::smtp, &Smtp::max_errors>(),
+     "Refused commands after which a session is ended.", 1, 10'000},
+    {"smtp.max_hops", Kind::number, at<&Config::smtp, &Smtp::max_hops>(),
+     "Received fields above which a message is taken to be in a loop and refused.", 10, 1'000},
+    {"smtp.max_messages", Kind::number, at<&Config::smtp, &Smtp::max_messages>(), "Messages in one connection.", 1,
+     1'000'000},
+    {"smtp.command_timeout", Kind::duration, at<&Config::smtp, &Smtp::command_timeout>(),
+     "How long a session waits for the next command.", 1, 86'400},
+    {"smtp.data_timeout", Kind::duration, at<&Config::smtp, &Smtp::data_timeout>(),
+     "How long a session waits for the next piece of a message.", 1, 86'400},
+    {"smtp.greeting_delay", Kind::milliseconds, at<&Config::smtp, &Smtp::greeting_delay>(),
+     "How long the greeting on the SMTP port is held back to see who talks first, which only a bad sender does; 0 "
+     "looks "
+     "once, without waiting.",
+     0, 60'000},
+    {"smtp.max_connections", Kind::number, at<&Config::smtp, &Smtp::max_connections>(),
+     "Connections to mta at a time, over all its ports.", 1, 1'000'000},
+    {"smtp.max_connections_per_address", Kind::number, at<&Config::smtp, &Smtp::max_connections_per_address>(),
+     "Connections to mta at a time from one address (of IPv6: from one /64 network).", 1, 1'000'000},
+    {"smtp.trusted_networks", Kind::text_list, at<&Config::smtp, &Smtp::trusted_networks>(),
+     "Networks whose clients may send to anywhere without a password, for instance [\"192.0.2.0/24\"]. Nobody else's "
+     "mail "
+     "leaves this server without one."},
+
+    {"submission.address", Kind::text, at<&Config::submission, &Listener::address>(),
+     "The address to take mail from users' mail programs on, with STARTTLS.", 1, 64},
+    {"submission.port", Kind::port, at<&Config::submission, &Listener::port>(), "The port for it; 0 turns it off."},
+    {"submissions.address", Kind::text, at<&Config::submissions, &Listener::address>(),
+     "The address to take mail from users' mail programs on, with TLS from the first octet.", 1, 64},
+    {"submissions.port", Kind::port, at<&Config::submissions, &Listener::port>(), "The port for it; 0 turns it off."},
+
+    {"imap.address", Kind::text, at<&Config::imap, &Imap::address>(),
+     "The address to serve mail programs on, with STARTTLS.", 1, 64},
+    {"imap.port", Kind::port, at<&Config::imap, &Imap::port>(), "The port for it; 0 turns it off."},
+    {"imap.max_connections", Kind::number, at<&Config::imap, &Imap::max_connections>(),
+     "Connections to imapd at a time, over all its ports.", 1, 1'000'000},
+    {"imap.max_connections_per_address", Kind::number, at<&Config::imap, &Imap::max_connections_per_address>(),
+     "Connections to imapd at a time from one address (of IPv6: from one /64 network).", 1, 1'000'000},
+    {"imap.max_connections_per_user", Kind::number, at<&Config::imap, &Imap::max_connections_per_user>(),
+     "Connections at a time of one account; a mail program opens about one for each folder that it watches.", 1,
+     1'000'000},
+    {"imap.max_append_size", Kind::size, at<&Config::imap, &Imap::max_append_size>(),
+     "The largest message that APPEND takes, in octets; announced as APPENDLIMIT.", 64 << 10, kOctetsKept},
+    {"imap.idle_timeout", Kind::duration, at<&Config::imap, &Imap::idle_timeout>(),
+     "How long a session that logged in may be silent; RFC 9051 wants 30 minutes at least.", 1, 7 * 86'400},
+    {"imap.login_timeout", Kind::duration, at<&Config::imap, &Imap::login_timeout>(),
+     "How long a session may take to log in.", 1, 3'600},
+    {"imaps.address", Kind::text, at<&Config::imaps, &Listener::address>(),
+     "The address to serve mail programs on, with TLS from the first octet.", 1, 64},
+    {"imaps.port", Kind::port, at<&Config::imaps, &Listener::port>(), "The port for it; 0 turns it off."},
+
+    {"tls.certificate", Kind::text, at<&Config::tls, &Config::Tls::certificate>(),
+     "A PEM file: the certificate of server.hostname, then those that lead to its authority. A new file is taken up by "
+     "itself within half a minute.",
+     0, 4096, "STATE/tls/certificate.pem, made self-signed when it is missing"},
+    {"tls.key", Kind::text, at<&Config::tls, &Config::Tls::key>(), "A PEM file: the key of that certificate.", 0, 4096,
+     "STATE/tls/key.pem"},
+
+    {"login.default_domain", Kind::text, at<&Config::login, &Config::Login::default_domain>(),
+     "The domain of users who log in without one; empty: whole addresses only.", 0, 255},
+    {"address.separators", Kind::text, at<&Config::address, &Config::Address::separators>(),
+     "Characters, each of which begins a detail in a local part: with \"+\", alice+shop@example.org is "
+     "alice@example.org. "
+     "Empty: none.",
+     0, 8},
+
+    {"queue.retry", Kind::duration_list, at<&Config::queue, &Queue::retry>(),
+     "How long to wait before each further attempt to deliver; the last one repeats until queue.lifetime ends.", 1,
+     kYear},
+    {"queue.lifetime", Kind::duration, at<&Config::queue, &Queue::lifetime>(),
+     "How long to try before a message goes back to its sender.", 1, kYear},
+    {"queue.delay_warning", Kind::duration, at<&Config::queue, &Queue::delay_warning>(),
+     "After how long the sender is told that a message is still waiting; 0: never.", 0, kYear},
+    {"queue.deliverers", Kind::number, at<&Config::queue, &Queue::deliverers>(),
+     "Deliveries to mailboxes that run side by side.", 1, 64},
+
+    {"relay.port", Kind::port, at<&Config::relay, &Relay::port>(), "The port of other servers.", 1},
+    {"relay.connect_timeout", Kind::duration, at<&Config::relay, &Relay::connect_timeout>(),
+     "How long to wait for another server to take a connection.", 1, 600},
+    {"relay.command_timeout", Kind::duration, at<&Config::relay, &Relay::command_timeout>(),
+     "How long to wait for another server's reply.", 1, 3'600},
+    {"relay.idle_timeout", Kind::duration, at<&Config::relay, &Relay::idle_timeout>(),
+     "How long a connection to another server is kept for the next message.", 0, 300},
+    {"relay.max_connections", Kind::number, at<&Config::relay, &Relay::max_connections>(),
+     "Connections to other servers at a time.", 1, 100'000},
+    {"relay.max_connections_per_destination", Kind::number,
+     at<&Config::relay, &Relay::max_connections_per_destination>(), "Connections to one other server at a time.", 1,
+     10'000},
+    {"relay.max_messages_per_connection", Kind::number, at<&Config::relay, &Relay::max_messages_per_connection>(),
+     "Messages over one connection to another server.", 1, 1'000'000},
+
+    {"dns.server", Kind::text, at<&Config::dns, &Config::Dns::server>(),
+     "The name server to ask, as address:port, for instance \"127.0.0.53:53\".", 0, 128, "those of /etc/resolv.conf"},
+
+    {"store.kept_handles", Kind::number, at<&Config::store, &Store::kept_handles>(),
+     "Account files that each daemon keeps open, about 140 KiB each.", 0, 1'000'000},
+    {"store.undelete", Kind::duration, at<&Config::store, &Store::undelete>(),
+     "How long a message is kept after it was removed from its last mailbox; 0: no longer than the next cleaning.", 0,
+     10 * kYear},
+    {"store.quota", Kind::size, at<&Config::store, &Store::quota>(),
+     "The most that a new account may hold; 0: as much as the disk. `mailctl quota set` changes it for one account."},
+
+    {"routes", Kind::table, +[](Config& config) -> auto& { return config.routes; },
+     "Domains whose mail goes to a given server instead of where DNS says, for instance \"example.net\" = "
+     "\"mx.internal:25\"."},
+});
+
+/// Levenshtein distance.
+size_t distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (to_lower(a[i - 1]) == to_lower(b[j - 1]) ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::span<const Key> keys() {
+  return kKeys;
+}
+
+const Key* find_key(std::string_view name) {
+  auto found = std::find_if(kKeys.begin(), kKeys.end(), [&](const Key& key) { return key.name == name; });
+  return found == kKeys.end() ? nullptr : &*found;
+}
+
+std::string_view nearest_key(std::string_view name) {
+  constexpr size_t kMaxCompared = 64;
+  if (name.size() > kMaxCompared) return {};
+  std::string_view best;
+  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
+  for (const Key& key : kKeys) {
+    size_t d = distance(name, key.name);
+    // The right word in the wrong section, or without one, is a likely slip as well.
+    std::string_view word = key.name.substr(key.name.find('.') + 1);
+    if (word == name.substr(name.rfind('.') + 1)) d = std::min<size_t>(d, 2);
+    if (d < least) {
+      least = d;
+      best = key.name;
+    }
+  }
+  return best;
+}
+
+std::string environment_name(const Key& key) {
+  std::string name = "POSTRIDER_" + upper(key.name);
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+}
+
+}  // namespace postrider::config

@@ -1,0 +1,205 @@
+#include "common/net/hint.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <span>
+#include <system_error>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+namespace postrider::net {
+namespace {
+
+constexpr size_t kMaxBatch = 128;  // hints in one datagram
+constexpr size_t kMaxPending =
+    100'000;                            // accounts that wait to be told of; more are dropped, the database is the truth
+constexpr int kPollTime = 100;          // milliseconds, so that an end is noticed
+constexpr int kMaxReceivedAtOnce = 64;  // datagrams before others on the loop get their turn
+
+// Both ends are this program, on this machine: the struct itself is the format.
+static_assert(std::is_trivially_copyable_v<Hint> && sizeof(Hint) == 24);
+
+sockaddr_un address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    throw std::system_error(ENAMETOOLONG, std::generic_category(), "The socket's path is too long: " + path);
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+int datagram_socket() {
+  const int descriptor = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "socket");
+  return descriptor;
+}
+
+}  // namespace
+
+// --- sender
+
+struct HintSender::Impl {
+  explicit Impl(const std::string& path) : address(address_of(path)), direct(datagram_socket()) {}
+  ~Impl() { ::close(direct); }
+
+  enum class Sent { yes, no_room, nobody_there };
+
+  Sent send_to(std::span<const Hint> hints) {
+    const auto* where = reinterpret_cast<const sockaddr*>(&address);
+    const ssize_t sent =
+        ::sendto(direct, hints.data(), hints.size_bytes(), MSG_DONTWAIT | MSG_NOSIGNAL, where, sizeof address);
+    if (sent >= 0) return Sent::yes;
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? Sent::no_room : Sent::nobody_there;
+  }
+
+  /// The mutex is held.
+  void keep(const Hint& hint) {
+    auto [place, added] = pending.try_emplace(hint.account, hint);
+    if (added) {
+      if (pending.size() > kMaxPending) pending.erase(place);
+      return;
+    }
+    place->second.modseq = std::max(place->second.modseq, hint.modseq);
+    if (place->second.mailbox != hint.mailbox) place->second.mailbox = 0;
+  }
+
+  std::vector<Hint> take_batch() {
+    std::vector<Hint> batch;
+    while (batch.size() < kMaxBatch && !pending.empty()) {
+      batch.push_back(pending.begin()->second);
+      pending.erase(pending.begin());
+    }
+    return batch;
+  }
+
+  /// Waits until the receiver has room. Only a connected socket can be asked that.
+  bool wait_for_room() const {
+    const int connected = datagram_socket();
+    bool there = ::connect(connected, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    if (there) {
+      pollfd waited{connected, POLLOUT, 0};
+      ::poll(&waited, 1, kPollTime);
+    }
+    ::close(connected);
+    return there;
+  }
+
+  void deliver() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      work_or_end.wait(lock, [this] { return ending || !pending.empty(); });
+      if (ending) return;
+      lock.unlock();
+      const bool there = wait_for_room();
+      lock.lock();
+      if (!there) {
+        pending.clear();
+        continue;
+      }
+      while (!pending.empty()) {
+        const std::vector<Hint> batch = take_batch();
+        const Sent sent = send_to(batch);
+        if (sent == Sent::yes) continue;
+        if (sent == Sent::no_room) {
+          for (const Hint& hint : batch) keep(hint);
+        }
+        break;
+      }
+    }
+  }
+
+  sockaddr_un address;
+  int direct;
+  std::mutex mutex;
+  std::condition_variable work_or_end;
+  std::unordered_map<int64_t, Hint> pending;  // by account
+  bool ending = false;
+  std::thread thread;
+};
+
+HintSender::HintSender(std::string path) : impl_(std::make_unique<Impl>(path)) {
+  impl_->thread = std::thread([impl = impl_.get()] { impl->deliver(); });
+}
+
+HintSender::~HintSender() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->ending = true;
+  }
+  impl_->work_or_end.notify_all();
+  impl_->thread.join();
+}
+
+void HintSender::send(const Hint& hint) {
+  std::unique_lock lock(impl_->mutex);
+  // While others wait this one goes behind them: an older word about an account never follows a newer one.
+  if (impl_->pending.empty() && impl_->send_to(std::span(&hint, 1)) != Impl::Sent::no_room) return;
+  impl_->keep(hint);
+  lock.unlock();
+  impl_->work_or_end.notify_one();
+}
+
+// --- receiver
+
+struct HintReceiver::Impl : std::enable_shared_from_this<Impl> {
+  Impl(asio::io_context& loop, std::function<void(const Hint&)> callback)
+      : socket(loop), received(std::move(callback)) {}
+
+  void bind(const std::string& path) {
+    const int descriptor = datagram_socket();
+    socket.assign(asio::local::datagram_protocol(), descriptor);
+    const sockaddr_un address = address_of(path);
+    ::unlink(path.c_str());
+    if (::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      throw std::system_error(errno, std::generic_category(), "The socket cannot be made: " + path);
+    }
+    ::chmod(path.c_str(), 0660);
+  }
+
+  void wait() {
+    socket.async_wait(asio::socket_base::wait_read, [weak = weak_from_this()](const std::error_code& error) {
+      auto self = weak.lock();
+      if (!self || error) return;
+      self->read();
+      if (self->socket.is_open()) self->wait();
+    });
+  }
+
+  void read() {
+    std::array<Hint, kMaxBatch> hints;
+    for (int i = 0; i < kMaxReceivedAtOnce && socket.is_open(); ++i) {
+      const ssize_t size = ::recv(socket.native_handle(), hints.data(), sizeof hints, MSG_DONTWAIT);
+      if (size < 0) return;
+      const size_t count = static_cast<size_t>(size) / sizeof(Hint);
+      for (size_t k = 0; k < count; ++k) received(hints[k]);
+    }
+  }
+
+  asio::local::datagram_protocol::socket socket;
+  std::function<void(const Hint&)> received;
+};
+
+HintReceiver::HintReceiver(asio::io_context& loop, std::string path, std::function<void(const Hint&)> received)
+    : impl_(std::make_shared<Impl>(loop, std::move(received))) {
+  impl_->bind(path);
+  impl_->wait();
+}
+
+HintReceiver::~HintReceiver() {
+  std::error_code ignored;
+  impl_->socket.close(ignored);
+}
+
+}  // namespace postrider::net

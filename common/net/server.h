@@ -1,0 +1,65 @@
+// The loops of a daemon and what listens on them: one io_context and thread a core, each with its own acceptor of every
+// port (SO_REUSEPORT); a session lives and dies on one loop.
+#pragma once
+
+#include <asio.hpp>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/net/connection.h"
+
+namespace postrider::net {
+
+struct ListenOptions {
+  std::string name;     // "submission", for log lines
+  std::string address;  // "127.0.0.1", "::", "0.0.0.0"
+  uint16_t port = 0;    // 0: any
+};
+
+struct ConnectionLimits {
+  size_t total = 10'000;     // sessions of the whole daemon
+  size_t per_address = 500;  // from one address
+};
+
+class Server {
+ public:
+  /// Runs one session to its end. It catches ConnectionEnded itself; anything else that escapes is logged and ends the
+  /// session. loop: number of the loop it runs on, from 0.
+  using Session = std::function<asio::awaitable<void>(std::shared_ptr<Connection> connection, size_t loop)>;
+  /// What is sent, as a whole line with CRLF, to a connection above a limit, before it is closed. No function: nothing
+  /// is sent (a port that speaks TLS at once).
+  using Refusal = std::function<std::string(const std::string& reason)>;
+
+  explicit Server(size_t loops, ConnectionLimits limits);
+  ~Server();
+
+  /// Binds at once (before privileges are dropped); accepting begins with run(). The error is a sentence with address,
+  /// port and reason. Gives the port. "::" is every address, IPv4 too; all IPv4 addresses where the system has no IPv6.
+  Result<uint16_t> listen(const ListenOptions& options, Session session, Refusal refusal);
+
+  size_t loops() const;
+  asio::io_context& loop(size_t number);
+  size_t sessions() const;
+  /// From any thread; for connections that come from now on.
+  void set_limits(ConnectionLimits limits);
+
+  /// Runs the loops until stop(); this thread is loop 0.
+  void run();
+  /// From any thread, once: no new connections; Connection::drain() for every session (one that is between commands
+  /// gets ConnectionEnded shutting_down, says goodbye and ends); after the grace period the rest is cut. run() returns
+  /// when the last session is gone.
+  void stop(std::chrono::seconds grace);
+  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  std::atomic<bool> stopping_ = false;
+};
+
+}  // namespace postrider::net

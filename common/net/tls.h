@@ -1,0 +1,68 @@
+// TLS contexts: a certificate and key from files, made anew when the files change. TLS 1.2 or newer.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/base/result.h"
+
+using SSL_CTX = struct ssl_ctx_st;
+
+namespace postrider::net {
+
+struct TlsSession {
+  std::string protocol;  // "TLSv1.3"
+  std::string cipher;    // "TLS_AES_256_GCM_SHA384"
+  int bits = 0;
+  std::string server_name;  // SNI, as sent
+  bool verified = false;    // client side: the certificate is valid for that name and leads to an authority
+};
+
+class TlsServerContext {
+ public:
+  /// PEM files: the chain, leaf first, and its key. The error names the file and what to do.
+  static Result<std::shared_ptr<TlsServerContext>> load(const std::string& certificate_file,
+                                                        const std::string& key_file);
+  ~TlsServerContext();
+  TlsServerContext(const TlsServerContext&) = delete;
+  TlsServerContext& operator=(const TlsServerContext&) = delete;
+  SSL_CTX* native() const { return context_; }
+
+ private:
+  explicit TlsServerContext(SSL_CTX* context) : context_(context) {}
+  SSL_CTX* context_;
+};
+
+/// For connections to other servers: takes any certificate and records whether it was a good one (RFC 7435); whoever
+/// needs a good one looks at TlsSession::verified before the first word.
+class TlsClientContext {
+ public:
+  /// Trusts the system's authorities. Throws std::runtime_error when OpenSSL gives no context.
+  static std::shared_ptr<TlsClientContext> make();
+  /// Trusts the certificates of this PEM file too. Before the first connection.
+  Result<void> trust(const std::string& certificate_file);
+  ~TlsClientContext();
+  TlsClientContext(const TlsClientContext&) = delete;
+  TlsClientContext& operator=(const TlsClientContext&) = delete;
+  SSL_CTX* native() const { return context_; }
+
+ private:
+  explicit TlsClientContext(SSL_CTX* context) : context_(context) {}
+  SSL_CTX* context_;
+};
+
+/// Writes a self-signed certificate (ECDSA P-256, ten years, the name as subjectAltName) and its key (0640), when
+/// neither file is there. Missing folders are made. Nothing is done, and that is no error, when one of the files is
+/// there.
+Result<void> make_self_signed(const std::string& certificate_file, const std::string& key_file,
+                              const std::string& host_name);
+
+struct CertificateFacts {
+  int64_t not_after = 0;     // seconds since 1970
+  bool self_signed = false;  // issued by itself
+  bool covers_host = false;  // valid for the host name asked about
+};
+/// What a certificate file says, for people who ask what is wrong. host_name: without a trailing dot.
+Result<CertificateFacts> inspect_certificate(const std::string& certificate_file, const std::string& host_name);
+
+}  // namespace postrider::net

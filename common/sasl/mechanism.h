@@ -1,0 +1,85 @@
+// The server's side of PLAIN (RFC 4616), LOGIN and SCRAM-SHA-256 (RFC 5802, RFC 7677): messages in, outcomes out.
+// Nothing here knows a protocol, looks up a user or hashes a password; the caller does, when an outcome asks for it.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "common/sasl/password.h"
+
+namespace postrider::sasl {
+
+constexpr size_t kMaxUserOctets = 512;       // of a user name, after decoding
+constexpr size_t kMaxMessageOctets = 4'096;  // of one message of the client, after base64
+
+/// Send this to the client (raw octets) and hand its answer to step().
+struct Challenge {
+  std::string octets;
+};
+/// Look up the user and check the password; that decides. The mechanism has nothing more to say.
+struct CheckPassword {
+  std::string user, password;
+};
+/// Look up the user and call supply().
+struct NeedCredentials {
+  std::string user;
+};
+/// The client proved that it has the user's password.
+struct Authenticated {
+  std::string user;
+};
+enum class FailureKind {
+  malformed,  // not the mechanism's syntax, or not base64
+  cancelled,  // "*"
+  rejected,   // wrong, or an authorization identity that is not the user
+  too_long
+};
+struct Failed {
+  FailureKind kind = FailureKind::malformed;
+};
+using Outcome = std::variant<Challenge, CheckPassword, NeedCredentials, Authenticated, Failed>;
+
+class Mechanism {
+ public:
+  virtual ~Mechanism() = default;
+  /// The client begins and has sent nothing yet: the first challenge.
+  virtual Outcome start() = 0;
+  /// A message of the client, decoded.
+  virtual Outcome step(std::string_view message) = 0;
+  /// The answer to NeedCredentials; null where there is no such user.
+  virtual Outcome supply(const PasswordRecord* record) = 0;
+};
+
+/// Answers for users that do not exist: the same salt each time one is asked for.
+class FakeRecords {
+ public:
+  FakeRecords();
+  /// key: 32 secret octets; processes that share it give the same answers.
+  explicit FakeRecords(std::string key) : key_(std::move(key)) {}
+  PasswordRecord record_for(std::string_view user) const;
+
+ private:
+  std::string key_;
+};
+
+enum class MechanismName { plain, login, scram_sha_256 };
+inline constexpr std::array kMechanismNames = {MechanismName::scram_sha_256, MechanismName::plain,
+                                               MechanismName::login};
+
+std::string_view to_string(MechanismName name);
+std::optional<MechanismName> parse_mechanism_name(std::string_view text);
+/// PLAIN and LOGIN hand over the password itself: only under TLS or within the machine.
+constexpr bool reveals_password(MechanismName name) {
+  return name != MechanismName::scram_sha_256;
+}
+
+/// fakes must outlive the mechanism.
+std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords& fakes);
+/// With a server nonce that is handed in, for the vectors of the RFC.
+std::unique_ptr<Mechanism> make_scram(const FakeRecords& fakes, std::string server_nonce);
+
+}  // namespace postrider::sasl

@@ -1,0 +1,149 @@
+#include "imapd/daemon.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+#include "common/base/log.h"
+#include "common/net/watchdog.h"
+
+namespace postrider::imap {
+namespace {
+
+size_t loops_of(const Config& config) {
+  if (config.server.loops > 0) return config.server.loops;
+  return std::max<size_t>(1, std::thread::hardware_concurrency());
+}
+
+std::string pid_path(const Config& config) {
+  return config.server.pid_directory.empty() ? config.in_state("imapd.pid") : config.server.pid_directory + "/imapd.pid";
+}
+
+bool is_there(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+}  // namespace
+
+ImapDaemon::ImapDaemon(config::LoadOptions options, Config config)
+    : options_(std::move(options)), config_(std::move(config)), server_(loops_of(config_), limits()) {}
+
+ImapDaemon::~ImapDaemon() = default;
+
+net::ConnectionLimits ImapDaemon::limits() const {
+  net::ConnectionLimits limits;
+  limits.total = config_.imap.max_connections;
+  limits.per_address = config_.imap.max_connections_per_address;
+  return limits;
+}
+
+std::vector<ImapDaemon::Port> ImapDaemon::ports() const {
+  return {{"imap", config_.imap.address, config_.imap.port, false}, {"imaps", config_.imaps.address, config_.imaps.port, true}};
+}
+
+Result<void> ImapDaemon::open() {
+  net::raise_descriptor_limit();
+  const auto& server = config_.server;
+  if (auto made = net::prepare_state_folder(server.state, server.user, server.group); !made) return made;
+  auto pid_file = net::PidFile::take(pid_path(config_));
+  if (!pid_file) return tl::unexpected(pid_file.error());
+  pid_file_.emplace(std::move(*pid_file));
+  if (auto bound = bind(); !bound) return bound;
+  // A key that only root may read is read now; a certificate of our own making is to be the user's.
+  if (auto opened = open_certificate(false); !opened) return opened;
+  if (auto dropped = net::drop_privileges(server.user, server.group); !dropped) return dropped;
+  if (auto opened = open_certificate(true); !opened) return opened;
+  return open_store();
+}
+
+Result<void> ImapDaemon::bind() {
+  size_t open = 0;
+  for (const Port& port : ports()) {
+    if (port.number == 0) continue;
+    auto bound = listen(server_, service_, port.address, port.number, port.implicit_tls);
+    if (!bound) return tl::unexpected(bound.error());
+    ++open;
+  }
+  if (open == 0) return failure("Every port is off (imap.port and imaps.port are 0); turn one on.");
+  return {};
+}
+
+Result<void> ImapDaemon::open_certificate(bool make_missing) {
+  const Config::Tls& files = config_.tls;
+  if (tls_) return {};
+  if (!is_there(files.certificate) && !is_there(files.key)) {
+    if (!make_missing) return {};
+    if (auto made = net::make_self_signed(files.certificate, files.key, config_.server.hostname); !made) return made;
+  }
+  auto opened = net::TlsStore::open(files.certificate, files.key);
+  if (!opened) return tl::unexpected(opened.error());
+  tls_ = std::move(*opened);
+  return {};
+}
+
+Result<void> ImapDaemon::open_store() {
+  try {
+    service_ = std::make_unique<ImapService>(config_, server_, tls_, clock_);
+    // The purge of what was expunged long ago is mta's.
+    maintenance_ = std::make_unique<store::Maintenance>(service_->services().accounts, clock_, store::Maintenance::Options());
+    service_->start();
+  } catch (const std::exception& error) {
+    return failure(fmt::format("The store in {} cannot be opened: {}", config_.server.state, error.what()));
+  }
+  return {};
+}
+
+void ImapDaemon::run() {
+  std::vector<asio::io_context*> loops;
+  for (size_t number = 0; number < server_.loops(); ++number) loops.push_back(&server_.loop(number));
+  const net::Watchdog watchdog(loops);
+  const net::Signals signals(
+      server_.loop(0), [this] { service_->services().workers.post([this] { reload(); }); }, [this] { stop(); });
+  tls_->watch(server_.loop(0));
+  for (const Port& port : ports()) {
+    if (port.number == 0) continue;
+    log_info("listening", {{"role", port.name}, {"address", port.address}, {"port", port.number}});
+  }
+  net::notify_service_manager("READY=1");
+  server_.run();
+  log_info("stopped", {});
+}
+
+/// SIGHUP: for commands that begin from now on. What is bound stays bound.
+void ImapDaemon::reload() {
+  net::notify_service_manager("RELOADING=1");
+  auto loaded = config::load(options_);
+  if (!loaded) {
+    log_error("reload_failed", {{"reason", loaded.error().message}});
+    net::notify_service_manager("READY=1");
+    return;
+  }
+  const auto before = ports();
+  const std::string state = config_.server.state;
+  config_ = std::move(*loaded);
+  if (before != ports() || state != config_.server.state) {
+    log_warn("reload", {{"reason", "ports, addresses and the state folder change with a restart only"}});
+    config_.server.state = state;
+  }
+  if (auto used = tls_->use(config_.tls.certificate, config_.tls.key); !used) {
+    log_error("reload_failed", {{"reason", used.error().message}});
+  }
+  set_log_level(config_.log.level);
+  server_.set_limits(limits());
+  service_->set_config(config_);
+  log_info("reloaded", {});
+  net::notify_service_manager("READY=1");
+}
+
+void ImapDaemon::stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  net::notify_service_manager("STOPPING=1");
+  log_info("stopping", {{"sessions", server_.sessions()}, {"grace_seconds", config_.server.drain_timeout.count()}});
+  server_.stop(config_.server.drain_timeout);
+}
+
+}  // namespace postrider::imap

@@ -1,0 +1,259 @@
+#include "imapd/fetch.h"
+
+#include <algorithm>
+
+#include "common/base/log.h"
+#include "common/mail/date.h"
+#include "imapd/proto/writer.h"
+#include "imapd/session.h"
+
+namespace postrider::imap {
+namespace {
+
+using Kind = FetchItem::Kind;
+using Text = Section::Text;
+
+constexpr uint64_t kInline = 64 << 10;       // octets of a section that are read while the row is at hand
+constexpr uint64_t kInlineBehind = 4 << 10;  // the same when larger ones wait to be sent already
+
+constexpr bool is_header_selection(const Section& section) {
+  return section.text == Text::header_fields || section.text == Text::header_fields_not;
+}
+
+/// The sections that RFC822, RFC822.HEADER and RFC822.TEXT are other names of.
+FetchItem as_section(Kind kind) {
+  FetchItem item;
+  item.kind = Kind::section;
+  item.peek = kind == Kind::rfc822_header;
+  item.section.text = kind == Kind::rfc822 ? Text::whole : kind == Kind::rfc822_header ? Text::header : Text::text;
+  return item;
+}
+
+std::string_view old_name(Kind kind) {
+  return kind == Kind::rfc822 ? "RFC822" : kind == Kind::rfc822_header ? "RFC822.HEADER" : "RFC822.TEXT";
+}
+
+}  // namespace
+
+FetchRun::FetchRun(std::vector<FetchItem> items, FetchOptions options, const View& view, const NumberRanges& numbers,
+                   AnnounceKeywords announce)
+    : view_(view), options_(options), announce_(std::move(announce)), spans_(view.spans(numbers)) {
+  for (FetchItem& item : items) add_item(std::move(item));
+  for (const NumberRange& range : numbers) expected_ += range.last - range.first + 1;
+}
+
+void FetchRun::add_item(FetchItem fetch) {
+  Item item{fetch.kind, {}, {}, {}};
+  switch (fetch.kind) {
+    case Kind::flags: has_flags_ = true; break;
+    case Kind::uid: has_uid_ = true; break;
+    case Kind::modseq: has_modseq_ = true; break;
+    case Kind::size: break;
+    case Kind::internal_date: wants_ |= store::kWantDate; break;
+    case Kind::envelope: wants_ |= store::kWantEnvelope; break;
+    case Kind::body:
+    case Kind::body_structure: wants_ |= store::kWantStructure; break;
+    case Kind::rfc822:
+    case Kind::rfc822_header:
+    case Kind::rfc822_text:
+      item.name = old_name(fetch.kind);
+      fetch = as_section(fetch.kind);
+      item.kind = Kind::section;
+      break;
+    case Kind::section: append_section_name(item.name, fetch); break;
+  }
+  if (item.kind == Kind::section) {
+    want_section(fetch.section);
+    sets_seen_ |= !fetch.peek;
+    if (is_header_selection(fetch.section)) {
+      bool only = fetch.section.text == Text::header_fields;
+      item.selector.emplace(fetch.section.fields, only ? HeaderSelector::Mode::only : HeaderSelector::Mode::all_but);
+    }
+    item.fetch = std::move(fetch);
+  }
+  items_.push_back(std::move(item));
+}
+
+void FetchRun::want_section(const Section& section) {
+  bool root = section.part.empty();
+  if (root && section.text == Text::whole) return;  // its size is in the narrow table
+  if (root && section.text != Text::text) {
+    wants_ |= store::kWantHead;
+  } else {
+    wants_ |= store::kWantIndex;
+  }
+}
+
+bool FetchRun::fill(store::Account& account, std::string& out) {
+  out_ = &out;
+  while (drain(account)) {
+    if (out.size() >= kWorkSlice) return true;
+    if (span_ == spans_.size()) return false;
+    store::UidRange range = spans_[span_];
+    if (resume_at_ != 0) range.first = resume_at_;
+    bool stopped = false;
+    account.scan(view_.mailbox(), range, wants_, [&](const store::MessageRow& row) {
+      bool go_on = visit(account, row);
+      stopped = !go_on && row.uid != range.last;
+      if (stopped) resume_at_ = row.uid + 1;
+      return go_on;
+    });
+    if (stopped) continue;
+    ++span_;
+    resume_at_ = 0;
+  }
+  return true;
+}
+
+/// False: put down the scan, because there is enough to send, or something too large to be read meanwhile.
+bool FetchRun::visit(store::Account& account, const store::MessageRow& row) {
+  uint32_t number = view_.number_of(row.uid);
+  if (number == 0) return true;
+  ++visited_;
+  if (options_.changed_since && row.modseq <= *options_.changed_since) return true;
+  compose(account, row, number);
+  return pending_.empty() && out_->size() < kWorkSlice;
+}
+
+void FetchRun::compose(store::Account& account, const store::MessageRow& row, uint32_t number) {
+  index_.reset();
+  bool tell_flags = false;
+  if (!has_flags_) {
+    while (tell_at_ < tell_flags_.size() && tell_flags_[tell_at_].last < row.uid) ++tell_at_;
+    tell_flags = tell_at_ < tell_flags_.size() && tell_flags_[tell_at_].first <= row.uid;
+  }
+  if ((has_flags_ || tell_flags) && !view_.knows_keywords_of(row.flags)) announce_(account);
+  append_format(*out_, "* {} FETCH (", number);
+  bool first = true;
+  auto separate = [&] {
+    if (!first) text().push_back(' ');
+    first = false;
+  };
+  if (options_.uid && !has_uid_) {
+    separate();
+    append_format(text(), "UID {}", row.uid);
+  }
+  for (const Item& item : items_) {
+    separate();
+    append_item(account, item, row);
+  }
+  if (tell_flags) {
+    separate();
+    append_flags_item(row);
+  }
+  if (options_.modseq && !has_modseq_) {
+    separate();
+    append_format(text(), "MODSEQ ({})", row.modseq);
+  }
+  text() += ")\r\n";
+}
+
+void FetchRun::append_item(store::Account& account, const Item& item, const store::MessageRow& row) {
+  std::string& out = text();
+  switch (item.kind) {
+    case Kind::flags: append_flags_item(row); break;
+    case Kind::uid: append_format(out, "UID {}", row.uid); break;
+    case Kind::modseq: append_format(out, "MODSEQ ({})", row.modseq); break;
+    case Kind::size: append_format(out, "RFC822.SIZE {}", row.size); break;
+    case Kind::internal_date: append_format(out, "INTERNALDATE \"{}\"", format_imap_date_time(row.internal_date)); break;
+    case Kind::envelope:
+      out += "ENVELOPE ";
+      out += row.envelope;
+      break;
+    case Kind::body:
+      out += "BODY ";
+      out += body_from_bodystructure(row.bodystructure);
+      break;
+    case Kind::body_structure:
+      out += "BODYSTRUCTURE ";
+      out += row.bodystructure;
+      break;
+    default: append_section(account, item, row); break;
+  }
+}
+
+void FetchRun::append_flags_item(const store::MessageRow& row) {
+  std::string& out = text();
+  out += "FLAGS ";
+  append_flags(out, row.flags.bits(), view_.keywords(), store::Flags::kFirstKeywordBit, row.uid >= view_.first_recent());
+}
+
+void FetchRun::append_section(store::Account& account, const Item& item, const store::MessageRow& row) {
+  const Section& section = item.fetch.section;
+  text() += item.name;
+  text() += ' ';
+  bool root = section.part.empty();
+  if (root && section.text == Text::whole) {
+    return append_octets(account, row.message, cut({0, row.size}, item.fetch.partial));
+  }
+  if (root && section.text != Text::text && row.head.size() == row.head_size) {
+    scratch_.assign(row.prefix);
+    scratch_ += row.head;
+    return append_header_text(scratch_, item);
+  }
+  std::optional<Octets> octets;
+  if (root && section.text != Text::text) {
+    octets = Octets{0, row.prefix_size + row.head_size};
+  } else {
+    if (!index_) index_ = MimeIndex::deserialize(row.index).value_or(MimeIndex{});
+    octets = find_octets(section, *index_, row.prefix_size, row.size);
+  }
+  if (!octets) {
+    text() += "NIL";
+  } else if (item.selector) {
+    scratch_.clear();
+    account.read(row.message, octets->offset, std::min<uint64_t>(octets->length, kMaxHeaderBlock), scratch_);
+    append_header_text(scratch_, item);
+  } else {
+    append_octets(account, row.message, cut(*octets, item.fetch.partial));
+  }
+}
+
+/// The header, or the fields that were asked for.
+void FetchRun::append_header_text(std::string_view header, const Item& item) {
+  if (item.selector) {
+    selected_.clear();
+    item.selector->append(header, selected_);
+    header = selected_;
+  }
+  Octets octets = cut({0, header.size()}, item.fetch.partial);
+  append_literal_head(text(), octets.length);
+  text() += header.substr(octets.offset, octets.length);
+}
+
+void FetchRun::append_octets(store::Account& account, store::MessageId message, Octets octets) {
+  append_literal_head(text(), octets.length);
+  bool room = pending_.empty() && out_->size() < kWorkSlice;
+  if (octets.length > (room ? kInline : kInlineBehind)) {
+    pending_.push_back(Pending{message, octets, {}});
+    return;
+  }
+  std::string& out = text();
+  size_t end = out.size() + octets.length;
+  account.read(message, octets.offset, octets.length, out);
+  out.resize(end, ' ');
+}
+
+/// False: there is more to send than a slice holds.
+bool FetchRun::drain(store::Account& account) {
+  while (!pending_.empty()) {
+    Pending& next = pending_.front();
+    while (next.octets.length > 0) {
+      if (out_->size() >= kWorkSlice) return false;
+      uint64_t length = std::min<uint64_t>(next.octets.length, kInline);
+      size_t end = out_->size() + length;
+      account.read(next.message, next.octets.offset, length, *out_);
+      if (out_->size() < end) {
+        log_error("body_short", {{"account", account.id()}, {"message", next.message}, {"offset", next.octets.offset}});
+        out_->resize(end, ' ');  // as many octets as were announced
+      }
+      next.octets.offset += length;
+      next.octets.length -= length;
+    }
+    *out_ += next.text;
+    pending_.pop_front();
+  }
+  return true;
+}
+
+}  // namespace postrider::imap

@@ -1,0 +1,155 @@
+#include "imapd/list.h"
+
+#include <algorithm>
+#include <map>
+
+#include "imapd/proto/list_pattern.h"
+#include "imapd/proto/mailbox_name.h"
+
+namespace postrider::imap {
+namespace {
+
+/// A name that LIST may answer: a mailbox, a subscription without one, or a level above either.
+struct Node {
+  const store::Mailbox* mailbox = nullptr;  // null: \NonExistent
+  bool subscribed = false;
+  bool has_children = false;         // mailboxes
+  bool subscribed_below = false;
+  bool special_below = false;
+};
+using Tree = std::map<std::string, Node, std::less<>>;
+
+/// Calls visit for every level above a name, the nearest last.
+template <class Visit>
+void for_each_parent(std::string_view name, Visit&& visit) {
+  for (size_t end = name.find(kDelimiter); end != std::string_view::npos; end = name.find(kDelimiter, end + 1)) {
+    if (end > 0) visit(name.substr(0, end));
+  }
+}
+
+Node& node(Tree& tree, std::string_view name) {
+  auto found = tree.find(name);
+  if (found == tree.end()) found = tree.emplace(std::string(name), Node{}).first;
+  return found->second;
+}
+
+Tree build(const std::vector<store::Mailbox>& mailboxes, const std::vector<std::string>& subscriptions) {
+  Tree tree;
+  for (const store::Mailbox& mailbox : mailboxes) {
+    node(tree, mailbox.name).mailbox = &mailbox;
+    for_each_parent(mailbox.name, [&](std::string_view parent) {
+      Node& above = node(tree, parent);
+      above.has_children = true;
+      above.special_below |= !mailbox.special_use.empty();
+    });
+  }
+  for (const std::string& name : subscriptions) {
+    node(tree, name).subscribed = true;
+    for_each_parent(name, [&](std::string_view parent) { node(tree, parent).subscribed_below = true; });
+  }
+  return tree;
+}
+
+class Attributes {
+ public:
+  explicit Attributes(std::string& out) : out_(out) {}
+  void add(std::string_view name) {
+    if (!first_) out_.push_back(' ');
+    first_ = false;
+    out_ += name;
+  }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+bool selected(const ListCommand& command, const Node& node) {
+  if (command.select_subscribed && !node.subscribed) return false;
+  if (command.select_special_use && (node.mailbox == nullptr || node.mailbox->special_use.empty())) return false;
+  if (command.select_subscribed) return true;
+  return node.mailbox != nullptr || node.has_children;
+}
+
+/// RECURSIVEMATCH (RFC 5258 3.5): something below meets the criteria, this name itself need not.
+std::string_view child_info(const ListCommand& command, const Node& node) {
+  if (!command.select_recursive) return {};
+  if (command.select_subscribed && node.subscribed_below) return "\"SUBSCRIBED\"";
+  if (command.select_special_use && node.special_below) return "\"SPECIAL-USE\"";
+  return {};
+}
+
+void append_node(std::string& out, const ListCommand& command, std::string_view name, const Node& node,
+                 std::string_view child) {
+  out += "* LIST (";
+  Attributes attributes(out);
+  if (node.mailbox == nullptr) attributes.add(command.extended ? "\\NonExistent" : "\\Noselect");
+  if (node.subscribed && (command.select_subscribed || command.return_subscribed)) attributes.add("\\Subscribed");
+  attributes.add(node.has_children ? "\\HasChildren" : "\\HasNoChildren");
+  if (node.mailbox != nullptr && !node.mailbox->special_use.empty()) attributes.add(node.mailbox->special_use);
+  append_format(out, ") \"{}\" ", kDelimiter);
+  append_mailbox(out, name);
+  if (!child.empty()) append_format(out, " (\"CHILDINFO\" ({}))", child);
+  out += "\r\n";
+  if (command.return_status == 0 || node.mailbox == nullptr) return;
+  out += "* STATUS ";
+  append_mailbox(out, name);
+  out += ' ';
+  append_status(out, command.return_status, status_values(*node.mailbox));
+  out += "\r\n";
+}
+
+std::vector<ListPattern> compile(const ListCommand& command) {
+  std::vector<ListPattern> patterns;
+  for (const std::string& pattern : command.patterns) patterns.emplace_back(command.reference, pattern);
+  return patterns;
+}
+
+bool any_matches(const std::vector<ListPattern>& patterns, std::string_view name) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const ListPattern& pattern) { return pattern.matches(name); });
+}
+
+}  // namespace
+
+StatusValues status_values(const store::Mailbox& mailbox) {
+  StatusValues values;
+  values.messages = mailbox.messages;
+  values.uid_next = mailbox.uid_next;
+  values.uid_validity = mailbox.uid_validity;
+  values.unseen = mailbox.unseen;
+  values.deleted = mailbox.deleted;
+  values.highest_modseq = static_cast<uint64_t>(std::max<store::ModSeq>(mailbox.highest_modseq, 1));
+  values.size = mailbox.size;
+  // Without looking at messages: exact unless some of the new ones were expunged before anybody saw them.
+  values.recent = std::min(mailbox.messages, mailbox.uid_next - std::min(mailbox.first_recent, mailbox.uid_next));
+  return values;
+}
+
+void append_list(std::string& out, const ListCommand& command, const std::vector<store::Mailbox>& mailboxes,
+                 const std::vector<std::string>& subscriptions) {
+  if (!command.extended && command.patterns.front().empty()) {  // asks for the delimiter (RFC 3501 6.3.8)
+    append_format(out, "* LIST (\\Noselect) \"{}\" \"\"\r\n", kDelimiter);
+    return;
+  }
+  std::vector<ListPattern> patterns = compile(command);
+  for (const auto& [name, node] : build(mailboxes, subscriptions)) {
+    std::string_view child = child_info(command, node);
+    if (!selected(command, node) && child.empty()) continue;
+    if (any_matches(patterns, name)) append_node(out, command, name, node, child);
+  }
+}
+
+void append_lsub(std::string& out, const ListCommand& command, const std::vector<store::Mailbox>& mailboxes,
+                 const std::vector<std::string>& subscriptions) {
+  std::vector<ListPattern> patterns = compile(command);
+  for (const auto& [name, node] : build(mailboxes, subscriptions)) {
+    // A name that only has subscribed ones below it is told as \Noselect (RFC 3501 6.3.9).
+    if ((!node.subscribed && !node.subscribed_below) || !any_matches(patterns, name)) continue;
+    bool itself = node.subscribed && node.mailbox != nullptr;
+    append_format(out, "* LSUB ({}) \"{}\" ", itself ? "" : "\\Noselect", kDelimiter);
+    append_mailbox(out, name);
+    out += "\r\n";
+  }
+}
+
+}  // namespace postrider::imap

@@ -1,0 +1,185 @@
+// What the commands of RFC 3501 and its extensions say, as values. Mailbox names are UTF-8 and canonical (mailbox_name.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "imapd/proto/limits.h"
+#include "imapd/proto/sequence_set.h"
+
+namespace postrider::imap {
+
+/// System flags as bits; the same values as the store's.
+namespace flag {
+constexpr uint8_t kSeen = 1, kAnswered = 2, kFlagged = 4, kDeleted = 8, kDraft = 16;
+}
+
+struct FlagNames {
+  uint8_t system = 0;                 // flag::k... bits
+  std::vector<std::string> keywords;  // as written
+};
+
+struct LoginCommand {
+  std::string user, password;
+};
+
+struct AuthenticateCommand {
+  std::string mechanism;                // upper case
+  std::optional<std::string> initial;   // SASL-IR, as sent: base64, or "=" for an empty one
+};
+
+struct EnableCommand {
+  std::vector<std::string> names;  // upper case
+};
+
+struct IdCommand {
+  std::vector<std::pair<std::string, std::optional<std::string>>> fields;
+};
+
+struct SelectCommand {
+  std::string mailbox;
+  bool condstore = false;
+};
+
+struct CreateCommand {
+  std::string mailbox;
+  std::vector<std::string> use;  // "\\Sent" (RFC 6154 3)
+};
+
+struct RenameCommand {
+  std::string from, to;
+};
+
+enum StatusItem : unsigned {
+  kStatusMessages = 1,
+  kStatusRecent = 2,
+  kStatusUidNext = 4,
+  kStatusUidValidity = 8,
+  kStatusUnseen = 16,
+  kStatusHighestModSeq = 32,
+  kStatusSize = 64,
+  kStatusDeleted = 128,
+};
+
+struct StatusCommand {
+  std::string mailbox;
+  unsigned items = 0;  // StatusItem bits
+};
+
+/// LIST with RFC 5258, 5819 and 6154, and LSUB.
+struct ListCommand {
+  std::string reference;
+  std::vector<std::string> patterns;
+  bool extended = false;             // any of the options below, or several patterns
+  bool select_subscribed = false;
+  bool select_remote = false;
+  bool select_recursive = false;
+  bool select_special_use = false;
+  bool return_subscribed = false;
+  bool return_children = false;
+  bool return_special_use = false;
+  unsigned return_status = 0;        // StatusItem bits; 0: not asked for
+};
+
+/// What stands before the message of an APPEND.
+struct AppendCommand {
+  std::string mailbox;
+  FlagNames flags;
+  std::optional<UnixTime> date;
+};
+
+struct Section {
+  enum class Text : uint8_t { whole, header, header_fields, header_fields_not, text, mime };
+  std::vector<uint32_t> part;       // empty: the message itself
+  Text text = Text::whole;
+  std::vector<std::string> fields;  // as written
+};
+
+/// "<offset.length>", in octets.
+struct Partial {
+  uint32_t offset = 0;
+  uint32_t length = 0;
+};
+
+struct FetchItem {
+  enum class Kind : uint8_t {
+    flags, uid, modseq, internal_date, size, envelope, body, body_structure,
+    section,                            // BODY[...], BODY.PEEK[...]
+    rfc822, rfc822_header, rfc822_text
+  };
+  Kind kind = Kind::flags;
+  bool peek = false;
+  Section section;
+  std::optional<Partial> partial;
+};
+
+struct FetchCommand {
+  SequenceSet set;
+  std::vector<FetchItem> items;
+  std::optional<uint64_t> changed_since;  // RFC 7162 3.1.4.1
+};
+
+struct StoreCommand {
+  enum class Action : uint8_t { replace, add, remove };
+  SequenceSet set;
+  Action action = Action::replace;
+  bool silent = false;
+  FlagNames flags;
+  std::optional<uint64_t> unchanged_since;  // RFC 7162 3.1.3
+};
+
+/// COPY and MOVE.
+struct CopyCommand {
+  SequenceSet set;
+  std::string mailbox;
+};
+
+/// A node of what SEARCH looks for. UNSEEN is a negated `flag`, BCC a `header`.
+struct SearchKey {
+  enum class Kind : uint8_t {
+    all,
+    all_of,           // children
+    any_of,           // children
+    sequence,         // set, of message numbers
+    uid,              // set
+    flag,             // system: these bits
+    keyword,          // text
+    recent,
+    larger,           // number
+    smaller,          // number
+    internal_before,  // day, RFC822.SIZE and INTERNALDATE as the store has them
+    internal_on,
+    internal_since,
+    sent_before,      // day, of the Date field
+    sent_on,
+    sent_since,
+    older,            // number, seconds (RFC 5032)
+    younger,          // number
+    header,           // field and text; empty text: the field is there
+    body,             // text
+    text,             // text, in header or body
+    modseq,           // number (RFC 7162 3.1.5)
+  };
+  Kind kind = Kind::all;
+  bool negated = false;
+  uint8_t system = 0;
+  int64_t day = 0;
+  uint64_t number = 0;
+  std::string field;
+  std::string value;
+  SequenceSet set;
+  std::vector<SearchKey> children;
+};
+
+struct SearchCommand {
+  std::string charset;  // upper case; empty when not said
+  SearchKey key;        // all_of
+  bool modseq = false;  // MODSEQ is among the keys
+};
+
+}  // namespace postrider::imap

@@ -1,0 +1,199 @@
+// The SEARCH command (RFC 3501 6.4.4): a tree of keys, bounded in size and depth.
+#include <fmt/format.h>
+
+#include "common/base/ascii.h"
+#include "imapd/proto/parser.h"
+
+namespace postrider::imap {
+namespace {
+
+using Kind = SearchKey::Kind;
+
+struct FlagKey {
+  std::string_view name;
+  uint8_t system;
+  bool negated;
+};
+constexpr FlagKey kFlagKeys[] = {
+    {"ANSWERED", flag::kAnswered, false}, {"DELETED", flag::kDeleted, false},   {"DRAFT", flag::kDraft, false},
+    {"FLAGGED", flag::kFlagged, false},   {"SEEN", flag::kSeen, false},         {"UNANSWERED", flag::kAnswered, true},
+    {"UNDELETED", flag::kDeleted, true},  {"UNDRAFT", flag::kDraft, true},      {"UNFLAGGED", flag::kFlagged, true},
+    {"UNSEEN", flag::kSeen, true},
+};
+
+struct NamedKey {
+  std::string_view name;
+  Kind kind;
+};
+constexpr NamedKey kDateKeys[] = {{"BEFORE", Kind::internal_before}, {"ON", Kind::internal_on},
+                                  {"SINCE", Kind::internal_since},   {"SENTBEFORE", Kind::sent_before},
+                                  {"SENTON", Kind::sent_on},         {"SENTSINCE", Kind::sent_since}};
+constexpr NamedKey kNumberKeys[] = {
+    {"LARGER", Kind::larger}, {"SMALLER", Kind::smaller}, {"OLDER", Kind::older}, {"YOUNGER", Kind::younger}};
+constexpr NamedKey kTextKeys[] = {{"BODY", Kind::body}, {"TEXT", Kind::text}};
+constexpr std::string_view kFieldKeys[] = {"BCC", "CC", "FROM", "SUBJECT", "TO"};
+
+template <size_t N>
+const NamedKey* find_key(const NamedKey (&keys)[N], std::string_view name) {
+  for (const NamedKey& key : keys) {
+    if (key.name == name) return &key;
+  }
+  return nullptr;
+}
+
+class SearchParser {
+ public:
+  SearchParser(Cursor& cursor, SearchCommand& command) : cursor_(cursor), command_(command) {}
+
+  /// One or more keys, all of which must hold, up to the end or a ")".
+  bool keys(SearchKey& out, size_t depth) {
+    out.kind = Kind::all_of;
+    do {
+      if (!key(out.children.emplace_back(), depth)) return false;
+    } while (cursor_.skip(' '));
+    return true;
+  }
+
+ private:
+  bool key(SearchKey& out, size_t depth) {
+    if (++count_ > kMaxSearchKeys) return cursor_.fail("The search has too many keys.");
+    if (depth > kMaxSearchDepth) return cursor_.fail("The search is nested too deeply.");
+    bool negated = false;
+    while (cursor_.skip_word("NOT")) {  // a loop: NOT NOT NOT ... costs no depth
+      if (!cursor_.space()) return false;
+      negated = !negated;
+    }
+    bool read = plain_key(out, depth);
+    if (negated) out.negated = !out.negated;
+    return read;
+  }
+
+  bool plain_key(SearchKey& out, size_t depth) {
+    char first = cursor_.peek();
+    if (first == '(') {
+      cursor_.skip('(');
+      return keys(out, depth + 1) && cursor_.expect(')');
+    }
+    if (is_digit(first) || first == '*') {
+      out.kind = Kind::sequence;
+      return cursor_.sequence_set(out.set);
+    }
+    std::string name;
+    if (!cursor_.word(name)) return false;
+    return flag_key(out, name) || named_key(out, name, depth);
+  }
+
+  bool flag_key(SearchKey& out, std::string_view name) {
+    for (const FlagKey& known : kFlagKeys) {
+      if (name != known.name) continue;
+      out.kind = Kind::flag;
+      out.system = known.system;
+      out.negated = known.negated;
+      return true;
+    }
+    return false;
+  }
+
+  bool named_key(SearchKey& out, std::string_view name, size_t depth) {
+    if (auto* known = find_key(kDateKeys, name)) {
+      out.kind = known->kind;
+      return cursor_.space() && cursor_.date(out.day);
+    }
+    if (auto* known = find_key(kNumberKeys, name)) return number_key(out, known->kind);
+    if (auto* known = find_key(kTextKeys, name)) {
+      out.kind = known->kind;
+      return cursor_.space() && cursor_.astring(out.value);
+    }
+    for (std::string_view field : kFieldKeys) {
+      if (name == field) return header_key(out, field);
+    }
+    return special_key(out, name, depth);
+  }
+
+  bool number_key(SearchKey& out, Kind kind) {
+    out.kind = kind;
+    uint32_t number = 0;
+    bool nonzero = kind == Kind::older || kind == Kind::younger;
+    if (!cursor_.space() || !(nonzero ? cursor_.nz_number(number) : cursor_.number(number))) return false;
+    out.number = number;
+    return true;
+  }
+
+  bool header_key(SearchKey& out, std::string_view field) {
+    out.kind = Kind::header;
+    out.field = field;
+    return cursor_.space() && cursor_.astring(out.value);
+  }
+
+  bool special_key(SearchKey& out, std::string_view name, size_t depth) {
+    if (name == "ALL") return true;
+    if (name == "RECENT" || name == "OLD") {
+      out.kind = Kind::recent;
+      out.negated = name == "OLD";
+      return true;
+    }
+    if (name == "NEW") {
+      out.kind = Kind::all_of;
+      out.children.resize(2);
+      out.children[0].kind = Kind::recent;
+      out.children[1] = SearchKey{.kind = Kind::flag, .negated = true, .system = flag::kSeen};
+      return true;
+    }
+    if (name == "KEYWORD" || name == "UNKEYWORD") {
+      out.kind = Kind::keyword;
+      out.negated = name == "UNKEYWORD";
+      std::string_view keyword;
+      if (!cursor_.space() || !cursor_.atom(keyword)) return false;
+      out.value = keyword;
+      return true;
+    }
+    if (name == "UID") {
+      out.kind = Kind::uid;
+      return cursor_.space() && cursor_.sequence_set(out.set);
+    }
+    if (name == "HEADER") {
+      std::string field;
+      return cursor_.space() && cursor_.astring(field) && header_key(out, field);
+    }
+    if (name == "OR") return or_key(out, depth);
+    if (name == "MODSEQ") return modseq_key(out);
+    return cursor_.fail(fmt::format("SEARCH knows no key {}.", name));
+  }
+
+  bool or_key(SearchKey& out, size_t depth) {
+    out.kind = Kind::any_of;
+    out.children.reserve(2);
+    return cursor_.space() && key(out.children.emplace_back(), depth + 1) && cursor_.space() &&
+           key(out.children.emplace_back(), depth + 1);
+  }
+
+  // search-modsequence = "MODSEQ" [search-modseq-ext] SP mod-sequence-valzer; one modseq a message serves every flag
+  bool modseq_key(SearchKey& out) {
+    out.kind = Kind::modseq;
+    command_.modseq = true;
+    if (!cursor_.space()) return false;
+    if (cursor_.peek() == '"') {
+      std::string entry, type;
+      if (!cursor_.string(entry) || !cursor_.space() || !cursor_.word(type) || !cursor_.space()) return false;
+      if (type != "PRIV" && type != "SHARED" && type != "ALL") return cursor_.fail("MODSEQ's type is priv, shared or all.");
+    }
+    return cursor_.number64(out.number);
+  }
+
+  Cursor& cursor_;
+  SearchCommand& command_;
+  size_t count_ = 0;
+};
+
+}  // namespace
+
+bool parse_search(Cursor& cursor, SearchCommand& out) {
+  if (!cursor.space()) return false;
+  if (cursor.skip_word("CHARSET")) {
+    if (!cursor.space() || !cursor.astring(out.charset) || !cursor.space()) return false;
+    out.charset = upper(out.charset);
+  }
+  return SearchParser(cursor, out).keys(out.key, 0) && cursor.end();
+}
+
+}  // namespace postrider::imap

@@ -1,0 +1,56 @@
+// Which sessions look at which account, so that whoever changes an account can wake the others.
+#pragma once
+
+#include <asio.hpp>
+
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "store/types.h"
+
+namespace postrider::imap {
+
+/// A session that wants to hear of changes.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// On the listener's own loop; quick, and never calls back.
+  virtual void account_changed() = 0;
+  /// Waits in IDLE, and so would not find out by itself.
+  virtual bool idling() const = 0;
+};
+
+class Registry {
+ public:
+  /// loops: in the order of their numbers; they outlive the registry's sessions.
+  explicit Registry(std::vector<asio::io_context*> loops);
+
+  /// On that loop. False: the account has most_sessions already.
+  bool enter(store::AccountId account, size_t loop, Listener& listener, size_t most_sessions);
+  /// On that loop; the listener is not called after this.
+  void leave(store::AccountId account, size_t loop, Listener& listener);
+
+  /// Something was committed: wakes the account's sessions on every loop, but not the one that did it. From any thread;
+  /// the listeners of own_loop are called at once, so that must be the calling thread's loop, or kNoLoop.
+  static constexpr size_t kNoLoop = SIZE_MAX;
+  void changed(store::AccountId account, size_t own_loop = kNoLoop, const Listener* who = nullptr);
+
+  /// Accounts with an idling session on that loop. On that loop.
+  std::vector<store::AccountId> idling_accounts(size_t loop) const;
+
+ private:
+  using Listeners = std::unordered_map<store::AccountId, std::vector<Listener*>>;
+  struct Loop {
+    asio::io_context* context = nullptr;
+    Listeners listeners;  // of its own thread alone
+  };
+  void tell(size_t loop, store::AccountId account, const Listener* but);
+
+  std::vector<Loop> loops_;
+  std::mutex mutex_;
+  std::unordered_map<store::AccountId, std::vector<uint32_t>> counts_;  // sessions on each loop
+};
+
+}  // namespace postrider::imap

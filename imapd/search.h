@@ -1,0 +1,72 @@
+// SEARCH as work in slices (RFC 3501 6.4.4): the narrow table decides what it can, headers and bodies are read only for
+// messages that it leaves open. Text is compared decoded and case-folded.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/mail/mime_index.h"
+#include "imapd/proto/command.h"
+#include "imapd/view.h"
+#include "store/account.h"
+
+namespace postrider::imap {
+
+class SearchRun {
+ public:
+  /// The view must outlive the run and stand still meanwhile. key: strings in UTF-8. keywords: the account's, by
+  /// bit. uids: UIDs are answered.
+  SearchRun(SearchKey key, const View& view, const std::vector<std::string>& keywords, UnixTime now, bool uids);
+
+  /// Works for about kSlice. True: there is more to do.
+  bool step(store::Account& account);
+
+  const std::vector<uint32_t>& found() const { return found_; }
+  /// The greatest modseq of what was found (RFC 7162 3.1.5).
+  store::ModSeq modseq() const { return modseq_; }
+
+ private:
+  static constexpr std::chrono::milliseconds kSlice{10};
+
+  enum class Truth : uint8_t { no, yes, open };
+  /// A key made ready: strings folded, sets resolved.
+  struct Key {
+    SearchKey::Kind kind = SearchKey::Kind::all;
+    bool negated = false;
+    uint8_t system = 0;
+    uint64_t keyword = 0;  // bit; 0: a keyword that nobody ever used
+    int64_t day = 0;
+    uint64_t number = 0;
+    std::string field;   // as written
+    std::string needle;  // folded
+    NumberRanges set;
+    std::vector<Key> children;
+  };
+  /// What is known of a message while its row is at hand.
+  class Message;
+
+  Key prepare(SearchKey key, const std::vector<std::string>& keywords) const;
+  static unsigned wants_of(const Key& key);
+  static int cost(const Key& key);
+  Truth evaluate(const Key& key, Message& message) const;
+  Truth evaluate_plain(const Key& key, Message& message) const;
+  Truth evaluate_children(const Key& key, Message& message) const;
+  bool first_pass(store::Account& account);
+  void second_pass(store::Account& account, std::chrono::steady_clock::time_point deadline);
+  void take(const store::MessageRow& row);
+
+  const View& view_;
+  const UnixTime now_;
+  const bool uids_;
+  Key key_;
+  unsigned wants_ = 0;
+  store::UidRanges open_;  // of the slice in hand
+  store::Uid next_ = 1;
+  std::vector<uint32_t> found_;
+  store::ModSeq modseq_ = 0;
+};
+
+}  // namespace postrider::imap

@@ -1,0 +1,145 @@
+// Mailboxes as things with names: LIST, LSUB, STATUS, CREATE, DELETE, RENAME, SUBSCRIBE, NAMESPACE (RFC 3501 6.3).
+#include <algorithm>
+
+#include "common/base/ascii.h"
+#include "imapd/list.h"
+#include "imapd/proto/mailbox_name.h"
+#include "imapd/session.h"
+
+namespace postrider::imap {
+namespace {
+
+constexpr std::string_view kUses[] = {"\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"};
+
+/// What an edit came to: flushed, or why not.
+using Edited = store::StoreResult<store::Flushed>;
+
+/// Runs change(edit) and makes it durable.
+template <class Change>
+Edited edit_mailboxes(store::Account& account, Change&& change) {
+  store::Edit edit(account);
+  auto result = change(edit);
+  if (!result) return tl::unexpected(result.error());
+  return edit.commit_flushed();
+}
+
+}  // namespace
+
+asio::awaitable<Reply> Session::list(Cursor& arguments) {
+  ListCommand command;
+  if (!parse_list(arguments, command)) co_return Reply::refused(arguments);
+  auto job = [&](store::Account& account) {
+    append_list(out_, command, account.mailboxes(), account.subscriptions());
+    report_changes(account);
+  };
+  co_await on_account(job);
+  co_return Reply::ok("That is all.");
+}
+
+asio::awaitable<Reply> Session::lsub(Cursor& arguments) {
+  ListCommand command;
+  if (!parse_lsub(arguments, command)) co_return Reply::refused(arguments);
+  auto job = [&](store::Account& account) {
+    append_lsub(out_, command, account.mailboxes(), account.subscriptions());
+    report_changes(account);
+  };
+  co_await on_account(job);
+  co_return Reply::ok("That is all.");
+}
+
+asio::awaitable<Reply> Session::status(Cursor& arguments) {
+  StatusCommand command;
+  if (!parse_status(arguments, command)) co_return Reply::refused(arguments);
+  if (command.items & kStatusHighestModSeq) enable_condstore();
+  bool found = false;
+  auto job = [&](store::Account& account) {
+    auto mailbox = account.find_mailbox(command.mailbox);
+    found = mailbox.has_value();
+    if (!found) return;
+    out_ += "* STATUS ";
+    append_mailbox(out_, mailbox->name);
+    out_ += ' ';
+    append_status(out_, command.items, status_values(*mailbox));
+    out_ += "\r\n";
+    report_changes(account);
+  };
+  co_await on_account(job);
+  if (found) co_return Reply::ok("Done.");
+  Reply reply = Reply::no("There is no mailbox of this name.");
+  co_return reply.code("NONEXISTENT");
+}
+
+asio::awaitable<Reply> Session::create(Cursor& arguments) {
+  CreateCommand command;
+  if (!parse_create(arguments, command)) co_return Reply::refused(arguments);
+  // "name/" says that names will follow below it (RFC 3501 6.3.3).
+  if (command.mailbox.size() > 1 && command.mailbox.back() == kDelimiter) command.mailbox.pop_back();
+  std::string use;
+  if (!command.use.empty()) {
+    auto known = std::find_if(std::begin(kUses), std::end(kUses), [&](auto name) { return iequals(name, command.use.front()); });
+    if (known == std::end(kUses) || command.use.size() > 1) {
+      Reply reply = Reply::no("A mailbox has one special use, of those in RFC 6154.");
+      co_return reply.code("USEATTR");
+    }
+    use = *known;
+  }
+  auto job = [&](store::Account& account) {
+    return edit_mailboxes(account, [&](store::Edit& edit) { return edit.create_mailbox(command.mailbox, use); });
+  };
+  Edited edited = co_await on_account(job);
+  if (!edited) co_return reply_for(edited.error());
+  co_return Reply::done(*edited, "Created.");
+}
+
+asio::awaitable<Reply> Session::delete_(Cursor& arguments) {
+  std::string name;
+  if (!parse_mailbox(arguments, name)) co_return Reply::refused(arguments);
+  auto job = [&](store::Account& account) {
+    return edit_mailboxes(account, [&](store::Edit& edit) { return edit.delete_mailbox(name); });
+  };
+  Edited edited = co_await on_account(job);
+  if (!edited) co_return reply_for(edited.error());
+  tell_others();
+  co_return Reply::done(*edited, "Deleted.");
+}
+
+asio::awaitable<Reply> Session::rename(Cursor& arguments) {
+  RenameCommand command;
+  if (!parse_rename(arguments, command)) co_return Reply::refused(arguments);
+  if (command.to.size() > 1 && command.to.back() == kDelimiter) command.to.pop_back();
+  auto job = [&](store::Account& account) {
+    auto edited = edit_mailboxes(account, [&](store::Edit& edit) { return edit.rename_mailbox(command.from, command.to); });
+    report_changes(account);
+    return edited;
+  };
+  Edited edited = co_await on_account(job);
+  if (!edited) co_return reply_for(edited.error());
+  tell_others();
+  co_return Reply::done(*edited, "Renamed.");
+}
+
+asio::awaitable<Reply> Session::set_subscribed(Cursor& arguments, bool subscribed) {
+  std::string name;
+  if (!parse_mailbox(arguments, name)) co_return Reply::refused(arguments);
+  bool exists = true;
+  auto job = [&](store::Account& account) -> Edited {
+    exists = !subscribed || account.find_mailbox(name).has_value();
+    if (!exists) return tl::unexpected(store::StoreFailure{store::StoreFault::no_such_mailbox, "There is no mailbox of this name."});
+    return edit_mailboxes(account, [&](store::Edit& edit) { return edit.subscribe(name, subscribed); });
+  };
+  Edited edited = co_await on_account(job);
+  if (!edited) co_return reply_for(edited.error());
+  co_return Reply::done(*edited, subscribed ? "Subscribed." : "Unsubscribed.");
+}
+
+asio::awaitable<Reply> Session::subscribe(Cursor& arguments) { co_return co_await set_subscribed(arguments, true); }
+
+asio::awaitable<Reply> Session::unsubscribe(Cursor& arguments) { co_return co_await set_subscribed(arguments, false); }
+
+asio::awaitable<Reply> Session::namespace_(Cursor& arguments) {
+  if (!parse_nothing(arguments)) co_return Reply::refused(arguments);
+  untagged(fmt::format("NAMESPACE ((\"\" \"{}\")) NIL NIL", kDelimiter));
+  co_return Reply::ok("All mailboxes here are your own.");
+}
+
+}  // namespace postrider::imap

@@ -1,0 +1,173 @@
+// STORE, COPY, MOVE, EXPUNGE (RFC 3501 6.4.3, 6.4.6, 6.4.7; RFC 4315, RFC 6851, RFC 7162 3.1.3).
+#include "imapd/fetch.h"
+#include "imapd/session.h"
+
+namespace postrider::imap {
+namespace {
+
+static_assert(flag::kSeen == store::Flags::kSeen && flag::kAnswered == store::Flags::kAnswered &&
+              flag::kFlagged == store::Flags::kFlagged && flag::kDeleted == store::Flags::kDeleted &&
+              flag::kDraft == store::Flags::kDraft);
+
+store::FlagChange change_of(StoreCommand::Action action) {
+  switch (action) {
+    case StoreCommand::Action::add: return store::FlagChange::add;
+    case StoreCommand::Action::remove: return store::FlagChange::remove;
+    case StoreCommand::Action::replace: break;
+  }
+  return store::FlagChange::replace;
+}
+
+std::string set_text(const store::UidRanges& uids) {
+  NumberRanges ranges;
+  for (const store::UidRange& range : uids) ranges.push_back({range.first, range.last});
+  return format_set(ranges);
+}
+
+Reply read_only_reply() { return Reply::no("The mailbox was opened with EXAMINE; it is read only."); }
+
+}  // namespace
+
+/// Message numbers that do not exist are a mistake of the client (RFC 3501 9, seq-number).
+std::optional<Reply> Session::check_numbers(const SequenceSet& set) const {
+  if (set.greatest_written() <= std::max<uint32_t>(view_->count(), 1)) return std::nullopt;
+  return Reply::bad(fmt::format("There are {} messages, and the set names one beyond them.", view_->count()));
+}
+
+/// The first time, with a mailbox open, says from where on changes can be asked for (RFC 7162 3.1.2).
+void Session::enable_condstore() {
+  if (!condstore_ && view_) untagged(fmt::format("OK [HIGHESTMODSEQ {}] The latest change.", view_->modseq()));
+  condstore_ = true;
+}
+
+asio::awaitable<Reply> Session::store(Cursor& arguments) {
+  StoreCommand command;
+  if (!parse_store(arguments, command)) co_return Reply::refused(arguments);
+  bool uids = has_flag(kUids);
+  if (!uids) {
+    if (auto wrong = check_numbers(command.set)) co_return *wrong;
+  }
+  if (view_->read_only()) co_return read_only_reply();
+  if (command.unchanged_since) enable_condstore();
+  std::vector<FetchItem> items;
+  if (!command.silent) items.emplace_back().kind = FetchItem::Kind::flags;
+  FetchOptions options;
+  options.uid = uids || condstore_;
+  options.modseq = condstore_;
+  auto announce = [this](store::Account& account) { announce_keywords(account); };
+  NumberRanges numbers = view_->numbers(command.set, uids);
+  FetchRun run(std::move(items), options, *view_, numbers, announce);
+
+  StoreOutcome outcome;
+  bool first = true, more = true;
+  auto job = [&](store::Account& account) {
+    if (std::exchange(first, false)) {
+      report_changes(account);  // others' changes up to now are told as such
+      outcome = change_flags(account, command, run.spans());
+      if (outcome.refused) {
+        more = false;
+        return;
+      }
+    }
+    more = (!command.silent || condstore_) && run.fill(account, out_);
+    if (!more) report_changes(account, outcome.own);
+  };
+  bool told = false;
+  while (more) {
+    co_await on_account(job);
+    if (!std::exchange(told, true) && !outcome.own.uids.empty()) tell_others();
+    if (more) co_await send();
+  }
+  if (outcome.refused) co_return *outcome.refused;
+  Reply reply = outcome.flushed ? Reply::done(*outcome.flushed, "Done.") : Reply::ok("Done; nothing had to be changed.");
+  if (!outcome.modified.empty()) {
+    std::string set = uids ? set_text(outcome.modified) : format_set(view_->known(outcome.modified));
+    reply.code("MODIFIED " + set);
+  }
+  if (run.some_were_gone() && !uids && outcome.modified.empty()) reply.code("EXPUNGEISSUED");
+  co_return reply;
+}
+
+Session::StoreOutcome Session::change_flags(store::Account& account, const StoreCommand& command,
+                                            const store::UidRanges& spans) {
+  StoreOutcome outcome;
+  store::FlagChange change = change_of(command.action);
+  store::Edit edit(account);
+  auto keywords = edit.keyword_bits(command.flags.keywords);
+  if (!keywords) {
+    outcome.refused = reply_for(keywords.error());
+    return outcome;
+  }
+  std::optional<store::ModSeq> limit;
+  if (command.unchanged_since) limit = static_cast<store::ModSeq>(*command.unchanged_since);
+  auto stored = edit.store_flags(view_->mailbox(), spans, change, keywords->with(command.flags.system), limit);
+  outcome.own = OwnFlags{std::move(stored.changed), edit.modseq()};
+  outcome.modified = std::move(stored.modified);
+  outcome.flushed = edit.commit_flushed();
+  if (!view_->knows_keywords_of(*keywords)) announce_keywords(account);
+  return outcome;
+}
+
+asio::awaitable<Reply> Session::copy(Cursor& arguments) {
+  CopyCommand command;
+  if (!parse_copy(arguments, command)) co_return Reply::refused(arguments);
+  bool uids = has_flag(kUids), move = has_flag(kMove);
+  if (!uids) {
+    if (auto wrong = check_numbers(command.set)) co_return *wrong;
+  }
+  if (move && view_->read_only()) co_return read_only_reply();
+  store::UidRanges spans = view_->spans(view_->numbers(command.set, uids));
+  std::optional<Reply> reply;
+  auto job = [&](store::Account& account) {
+    auto target = account.find_mailbox(command.mailbox);
+    if (!target) {
+      reply = Reply::no("There is no mailbox of this name.").code("TRYCREATE");
+      return;
+    }
+    store::Edit edit(account);
+    auto copied = move ? edit.move(view_->mailbox(), spans, target->id)
+                       : edit.copy(view_->mailbox(), spans, target->id, account_->quota);
+    if (!copied) {
+      reply = reply_for(copied.error(), true);
+      return;
+    }
+    store::Flushed flushed = edit.commit_flushed();
+    reply = Reply::done(flushed, move ? "Moved." : "Copied.");
+    std::string code;
+    if (!copied->from.empty()) code = fmt::format("COPYUID {} {} {}", copied->uid_validity, set_text(copied->from), set_text(copied->to));
+    if (move && !code.empty()) {
+      untagged(fmt::format("OK [{}] Moved.", code));  // before the EXPUNGEs (RFC 6851 4.3)
+    } else if (!code.empty()) {
+      reply->code(code);
+    }
+    report_changes(account);
+  };
+  co_await on_account(job);
+  if (reply->is_ok()) tell_others();
+  co_return *reply;
+}
+
+asio::awaitable<Reply> Session::expunge(Cursor& arguments) {
+  SequenceSet set;
+  bool only_these = has_flag(kUids);
+  if (!(only_these ? parse_uid_expunge(arguments, set) : parse_nothing(arguments))) co_return Reply::refused(arguments);
+  if (view_->read_only()) co_return read_only_reply();
+  store::UidRanges spans;
+  if (only_these) spans = view_->spans(view_->numbers(set, true));
+  std::optional<store::Flushed> flushed;
+  auto job = [&](store::Account& account) {
+    auto mailbox = account.mailbox(view_->mailbox());
+    if (mailbox && mailbox->deleted > 0) {
+      store::Edit edit(account);
+      edit.expunge(view_->mailbox(), only_these ? &spans : nullptr);
+      flushed = edit.commit_flushed();
+    }
+    report_changes(account);
+  };
+  co_await on_account(job);
+  if (!flushed) co_return Reply::ok("There was nothing to expunge.");
+  tell_others();
+  co_return Reply::done(*flushed, "Expunged.");
+}
+
+}  // namespace postrider::imap

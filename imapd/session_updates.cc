@@ -1,0 +1,134 @@
+// What others did to the selected mailbox, told between a command's own responses and its tagged one (RFC 3501 5.2, 7).
+#include <algorithm>
+
+#include "common/base/log.h"
+#include "imapd/session.h"
+
+namespace postrider::imap {
+namespace {
+
+using store::UidRange;
+using store::UidRanges;
+
+bool contains(const UidRanges& ranges, store::Uid uid) {
+  auto after = std::upper_bound(ranges.begin(), ranges.end(), uid,
+                                [](store::Uid value, const UidRange& range) { return value < range.first; });
+  return after != ranges.begin() && uid <= std::prev(after)->last;
+}
+
+}  // namespace
+
+void Session::report_changes(store::Account& account, const OwnFlags& own) {
+  if (!view_) return;
+  store::MailboxChanges changes = account.changes_since(view_->mailbox(), view_->modseq());
+  if (changes.log_lost) changes = changes_from_snapshot(account);
+  if (changes.mailbox_gone) changes.expunged = view_->uids();
+  view_->set_modseq(changes.modseq);
+
+  UidRanges& held = view_->held_expunges();
+  held.insert(held.end(), changes.expunged.begin(), changes.expunged.end());
+  if (!has_flag(kNumbers)) report_expunged(std::exchange(held, {}));
+
+  uint32_t before = view_->count();
+  view_->add(changes.added);
+  if (view_->count() != before) {
+    saw_recent_ = true;
+    append_format(out_, "* {} EXISTS\r\n* {} RECENT\r\n", view_->count(), view_->recent());
+  }
+  report_flags(account, changes.flags, own);
+}
+
+/// From the last to the first, so that no number changes before it was said.
+void Session::report_expunged(const UidRanges& uids) {
+  if (uids.empty()) return;
+  NumberRanges numbers = view_->known(store::normalize(uids));
+  for (auto range = numbers.rbegin(); range != numbers.rend(); ++range) {
+    for (uint32_t number = range->last; number >= range->first; --number) append_format(out_, "* {} EXPUNGE\r\n", number);
+  }
+  view_->remove(store::normalize(uids));
+}
+
+void Session::report_flags(store::Account& account, const UidRanges& uids, const OwnFlags& own) {
+  auto visit = [&](const store::MessageRow& row) {
+    uint32_t number = view_->number_of(row.uid);
+    bool ours = row.modseq == own.modseq && contains(own.uids, row.uid);
+    if (number == 0 || ours) return true;
+    if (!view_->knows_keywords_of(row.flags)) announce_keywords(account);
+    append_format(out_, "* {} FETCH (UID {} FLAGS ", number, row.uid);
+    append_flags(out_, row.flags.bits(), view_->keywords(), store::Flags::kFirstKeywordBit, row.uid >= view_->first_recent());
+    if (condstore_) append_format(out_, " MODSEQ ({})", row.modseq);
+    out_ += ")\r\n";
+    return true;
+  };
+  for (const UidRange& range : uids) account.scan(view_->mailbox(), range, store::kWantEntry, visit);
+}
+
+/// The change log does not reach back far enough: what is there is compared with what the client knows.
+store::MailboxChanges Session::changes_from_snapshot(store::Account& account) {
+  store::MailboxChanges changes;
+  auto snapshot = account.snapshot(view_->mailbox());
+  if (!snapshot) {
+    changes.mailbox_gone = true;
+    changes.modseq = view_->modseq();
+    return changes;
+  }
+  changes.modseq = snapshot->modseq;
+  changes.expunged = store::subtract(view_->uids(), snapshot->uids);
+  changes.added = store::subtract(snapshot->uids, view_->uids());
+  auto changed = [&](const store::MessageRow& row) {
+    if (row.modseq > view_->modseq()) store::append_uid(changes.flags, row.uid);
+    return true;
+  };
+  account.scan(view_->mailbox(), {1, view_->last_uid()}, store::kWantEntry, changed);
+  return changes;
+}
+
+/// Says FLAGS and PERMANENTFLAGS again: somebody made a keyword (RFC 3501 7.2.6).
+void Session::announce_keywords(store::Account& account) {
+  view_->set_keywords(account.keywords());
+  append_flag_lists();
+}
+
+void Session::append_flag_lists() {
+  constexpr uint64_t kSystem = flag::kSeen | flag::kAnswered | flag::kFlagged | flag::kDeleted | flag::kDraft;
+  constexpr uint64_t kAll = kSystem | ~uint64_t{0} << store::Flags::kFirstKeywordBit;
+  out_ += "* FLAGS ";
+  append_flags(out_, kAll, view_->keywords(), store::Flags::kFirstKeywordBit, false);
+  out_ += "\r\n* OK [PERMANENTFLAGS ";
+  if (view_->read_only()) {
+    out_ += "()";
+  } else {
+    append_flags(out_, kAll, view_->keywords(), store::Flags::kFirstKeywordBit, false);
+    out_.back() = ' ';
+    out_ += "\\*)";
+  }
+  out_ += "] Flags that last.\r\n";
+}
+
+void Session::claim_recent(store::Account& account, store::MailboxId mailbox) {
+  try {
+    store::Edit edit(account);
+    edit.claim_recent(mailbox);
+    edit.commit();
+  } catch (const store::SqliteError& error) {
+    log_warn("recent_not_claimed", {{"account", account.id()}, {"error", error.what()}});  // a full disk is for reading
+  }
+}
+
+/// Leaves the mailbox. What came in meanwhile was recent here, and is so nowhere else (RFC 3501 2.3.2); nobody waits for
+/// that to be written.
+void Session::deselect() {
+  if (!view_) return;
+  if (saw_recent_ && !view_->read_only()) {
+    auto claim = [&accounts = services_.accounts, id = account_->id, mailbox = view_->mailbox()] {
+      auto account = accounts.open(id);
+      claim_recent(*account, mailbox);
+    };
+    services_.workers.post(claim);
+  }
+  saw_recent_ = false;
+  view_.reset();
+  if (state_ == kSelected) state_ = kAuthenticated;
+}
+
+}  // namespace postrider::imap

@@ -1,0 +1,198 @@
+#include "mta/daemon.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+#include "common/base/log.h"
+#include "common/net/watchdog.h"
+#include "mta/relay.h"
+
+namespace postrider {
+namespace {
+
+size_t loops_of(const Config& config) {
+  if (config.server.loops > 0) return config.server.loops;
+  return std::max<size_t>(1, std::thread::hardware_concurrency());
+}
+
+std::string pid_path(const Config& config) {
+  return config.server.pid_directory.empty() ? config.in_state("mta.pid") : config.server.pid_directory + "/mta.pid";
+}
+
+/// Where imapd waits to hear that a mailbox has changed.
+std::string hint_path(const Config& config) {
+  return config.in_state("run/imapd.sock");
+}
+
+bool is_there(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+}  // namespace
+
+MtaDaemon::MtaDaemon(config::LoadOptions options, Config config)
+    : options_(std::move(options)), config_(std::move(config)), server_(loops_of(config_), limits()) {}
+
+MtaDaemon::~MtaDaemon() = default;
+
+net::ConnectionLimits MtaDaemon::limits() const {
+  net::ConnectionLimits limits;
+  limits.total = config_.smtp.max_connections;
+  limits.per_address = config_.smtp.max_connections_per_address;
+  return limits;
+}
+
+std::vector<MtaDaemon::Port> MtaDaemon::ports() const {
+  return {{Role::smtp, config_.smtp.address, config_.smtp.port},
+          {Role::submission, config_.submission.address, config_.submission.port},
+          {Role::submissions, config_.submissions.address, config_.submissions.port}};
+}
+
+QueueRunner::Options MtaDaemon::queue_options() const {
+  QueueRunner::Options options;
+  options.state = config_.server.state;
+  options.hostname = config_.server.hostname;
+  options.separators = config_.address.separators;
+  if (!config_.queue.retry.empty()) options.schedule.retry = config_.queue.retry;
+  options.schedule.lifetime = config_.queue.lifetime;
+  options.schedule.delay_warning = config_.queue.delay_warning;
+  options.deliverers = config_.queue.deliverers;
+  return options;
+}
+
+Result<void> MtaDaemon::open() {
+  net::raise_descriptor_limit();
+  const auto& server = config_.server;
+  if (auto made = net::prepare_state_folder(server.state, server.user, server.group); !made) return made;
+  auto pid_file = net::PidFile::take(pid_path(config_));
+  if (!pid_file) return tl::unexpected(pid_file.error());
+  pid_file_.emplace(std::move(*pid_file));
+  if (auto bound = listen(); !bound) return bound;
+  // A key that only root may read is read now; a certificate of our own making is to be the user's.
+  if (auto opened = open_certificate(false); !opened) return opened;
+  if (auto dropped = net::drop_privileges(server.user, server.group); !dropped) return dropped;
+  if (auto opened = open_certificate(true); !opened) return opened;
+  return open_store();
+}
+
+Result<void> MtaDaemon::listen() {
+  size_t open = 0;
+  for (const Port& port : ports()) {
+    if (port.number == 0) continue;
+    net::ListenOptions options;
+    options.name = to_string(port.role);
+    options.address = port.address;
+    options.port = port.number;
+    auto session = [this, role = port.role](std::shared_ptr<net::Connection> connection, size_t loop) {
+      return service_->run(std::move(connection), loop, role);
+    };
+    net::Server::Refusal refusal;
+    if (port.role != Role::submissions)
+      refusal = [this](const std::string& reason) { return service_->refusal(reason); };
+    auto bound = server_.listen(options, std::move(session), std::move(refusal));
+    if (!bound) return tl::unexpected(bound.error());
+    ++open;
+  }
+  if (open == 0) return failure("Every port is off (smtp.port, submission.port, submissions.port are 0); turn one on.");
+  return {};
+}
+
+Result<void> MtaDaemon::open_certificate(bool make_missing) {
+  const Config::Tls& files = config_.tls;
+  if (tls_) return {};
+  if (!is_there(files.certificate) && !is_there(files.key)) {
+    if (!make_missing) return {};
+    if (auto made = net::make_self_signed(files.certificate, files.key, config_.server.hostname); !made) return made;
+  }
+  auto opened = net::TlsStore::open(files.certificate, files.key);
+  if (!opened) return tl::unexpected(opened.error());
+  tls_ = std::move(*opened);
+  return {};
+}
+
+Result<void> MtaDaemon::open_store() {
+  auto settings = make_settings(config_, tls_);
+  if (!settings) return tl::unexpected(settings.error());
+  try {
+    hints_ = std::make_unique<net::HintSender>(hint_path(config_));
+    accounts_ = std::make_unique<store::Accounts>(config_.server.state, config_.store.kept_handles, clock_);
+    directory_ = std::make_unique<store::DirectoryService>(config_.server.state, clock_);
+    queue_ = std::make_unique<QueueRunner>(
+        queue_options(), *accounts_, *directory_, [this](const net::Hint& hint) { hints_->send(hint); }, clock_);
+    queue_->set_remote(make_relay(config_, *queue_, clock_));
+    workers_ = std::make_unique<net::WorkerPool>(config_.server.workers);
+    password_workers_ = std::make_unique<net::WorkerPool>(kPasswordThreads);
+    service_ = std::make_unique<SmtpService>(clock_, *directory_, *accounts_, *workers_, *password_workers_, *queue_,
+                                             server_.loops());
+  } catch (const std::exception& error) {
+    return failure(fmt::format("The daemon cannot begin to work in {}: {}", config_.server.state, error.what()));
+  }
+  service_->configure(std::move(*settings));
+  return {};
+}
+
+void MtaDaemon::run() {
+  std::vector<asio::io_context*> loops;
+  for (size_t number = 0; number < server_.loops(); ++number) loops.push_back(&server_.loop(number));
+  const net::Watchdog watchdog(loops);
+  const net::Signals signals(
+      server_.loop(0), [this] { workers_->post([this] { reload(); }); }, [this] { stop(); });
+  tls_->watch(server_.loop(0));
+  queue_->start();
+  for (const Port& port : ports()) {
+    if (port.number == 0) continue;
+    log_info("listening", {{"role", to_string(port.role)}, {"address", port.address}, {"port", port.number}});
+  }
+  net::notify_service_manager("READY=1");
+  server_.run();
+  queue_->stop();
+  log_info("stopped", {});
+}
+
+/// SIGHUP: for sessions that begin from now on. What is bound stays bound.
+void MtaDaemon::reload() {
+  std::lock_guard lock(mutex_);
+  net::notify_service_manager("RELOADING=1");
+  auto loaded = config::load(options_);
+  auto settings = loaded ? make_settings(*loaded, tls_) : Result<std::shared_ptr<const SessionSettings>>();
+  if (!loaded || !settings) {
+    log_error("reload_failed", {{"reason", loaded ? settings.error().message : loaded.error().message}});
+    net::notify_service_manager("READY=1");
+    return;
+  }
+  const auto before = ports();
+  const std::string state = config_.server.state;
+  config_ = std::move(*loaded);
+  const auto now = ports();
+  const bool same_ports = std::equal(before.begin(), before.end(), now.begin(), [](const Port& a, const Port& b) {
+    return a.address == b.address && a.number == b.number;
+  });
+  if (!same_ports || state != config_.server.state) {
+    log_warn("reload", {{"reason", "ports, addresses and the state folder change with a restart only"}});
+    config_.server.state = state;
+  }
+  if (auto used = tls_->use(config_.tls.certificate, config_.tls.key); !used) {
+    log_error("reload_failed", {{"reason", used.error().message}});
+  }
+  set_log_level(config_.log.level);
+  server_.set_limits(limits());
+  queue_->configure(queue_options());
+  service_->configure(std::move(*settings));
+  log_info("reloaded", {});
+  net::notify_service_manager("READY=1");
+}
+
+void MtaDaemon::stop() {
+  std::lock_guard lock(mutex_);
+  if (stopping_) return;
+  stopping_ = true;
+  net::notify_service_manager("STOPPING=1");
+  log_info("stopping", {{"sessions", server_.sessions()}, {"grace_seconds", config_.server.drain_timeout.count()}});
+  server_.stop(config_.server.drain_timeout);
+}
+
+}  // namespace postrider

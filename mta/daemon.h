@@ -1,0 +1,70 @@
+// The mta as a whole: what it is made of, in which order it comes up, and how it goes down.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/result.h"
+#include "common/config/load.h"
+#include "common/net/daemon.h"
+#include "common/net/hint.h"
+#include "common/net/server.h"
+#include "common/net/worker_pool.h"
+#include "mta/queue_runner.h"
+#include "mta/smtp_service.h"
+#include "store/accounts.h"
+#include "store/directory_service.h"
+
+namespace postrider {
+
+constexpr size_t kPasswordThreads = 2;  // 19 MiB each, at work
+
+class MtaDaemon {
+ public:
+  /// options: where the configuration came from, to read it again at SIGHUP.
+  MtaDaemon(config::LoadOptions options, Config config);
+  ~MtaDaemon();
+
+  /// Binds, drops privileges, opens the store. The error is a sentence that says what and where; nothing half-made
+  /// stays.
+  Result<void> open();
+  /// Until SIGTERM and the end of the last session.
+  void run();
+
+ private:
+  struct Port {
+    Role role;
+    std::string address;
+    uint16_t number;
+  };
+  Result<void> listen();
+  Result<void> open_certificate(bool make_missing);
+  Result<void> open_store();
+  void reload();
+  void stop();
+  QueueRunner::Options queue_options() const;
+  net::ConnectionLimits limits() const;
+  std::vector<Port> ports() const;
+
+  const config::LoadOptions options_;
+  Config config_;
+  SystemClock clock_;
+  // In the order in which they come up: sessions need what is below, and are gone before it goes.
+  std::optional<net::PidFile> pid_file_;
+  net::Server server_;
+  std::shared_ptr<net::TlsStore> tls_;
+  std::unique_ptr<net::HintSender> hints_;
+  std::unique_ptr<store::Accounts> accounts_;
+  std::unique_ptr<store::DirectoryService> directory_;
+  std::unique_ptr<QueueRunner> queue_;
+  std::unique_ptr<net::WorkerPool> workers_, password_workers_;
+  std::unique_ptr<SmtpService> service_;
+  std::mutex mutex_;  // of config_, once there are threads
+  bool stopping_ = false;
+};
+
+}  // namespace postrider

@@ -1,0 +1,352 @@
+#include "mta/queue_runner.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "common/base/log.h"
+
+namespace postrider {
+namespace {
+
+// A system clock that is set while we sleep is noticed after this time.
+constexpr std::chrono::minutes kMaxSleep{10};
+// How long updates wait after the disk refused them.
+constexpr std::chrono::seconds kTroublePause{1};
+
+Settler::Options settler_options(const QueueRunner::Options& options) {
+  Settler::Options made;
+  made.hostname = options.hostname;
+  made.separators = options.separators;
+  made.spool_directory = options.state + "/spool";
+  made.schedule = options.schedule;
+  return made;
+}
+
+NotAccepted not_accepted(const store::SqliteError& error) {
+  return {error.is_full() ? NotAccepted::Reason::disk_full : NotAccepted::Reason::failed, error.what()};
+}
+
+/// The part of a message that this process goes on with, local or remote.
+store::QueuedMessage part_in_hand(const store::QueuedMessage& message, bool local) {
+  store::QueuedMessage part = message;
+  std::erase_if(part.recipients, [&](const store::QueuedRecipient& recipient) {
+    return recipient.next_attempt != store::kInHand || (recipient.account != 0) != local;
+  });
+  return part;
+}
+
+}  // namespace
+
+QueueRunner::QueueRunner(Options options, store::Accounts& accounts, store::DirectoryService& directory,
+                         LocalDelivery::SendHint send_hint, const Clock& clock)
+    : clock_(clock),
+      deliverers_(options.deliverers),
+      queue_(options.state, clock),
+      local_budget_(kMaxReadyOctets, [this] { wake(); }),
+      remote_budget_(kMaxRemoteOctets, [this] { wake(); }),
+      settler_(settler_options(options), directory, clock, [this] { return queue_.next_id(); }),
+      delivery_(accounts, directory, settler_, clock, std::move(send_hint),
+                [this](Settlement settlement) { settled(std::move(settlement)); }) {}
+
+QueueRunner::~QueueRunner() { stop(); }
+
+void QueueRunner::start() {
+  int64_t recovered = queue_.recover();
+  size_t swept = queue_.sweep_spool();
+  store::Queue::Counts counts = queue_.counts();
+  log_info("queue_open", {{"messages", counts.messages}, {"recipients", counts.recipients}, {"recovered", recovered},
+                          {"swept_files", swept}});
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = stopping_ = false;
+  }
+  delivery_.start(deliverers_);
+  if (remote_ != nullptr) remote_->start();
+  committer_ = std::thread([this] { run(); });
+}
+
+void QueueRunner::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  if (!committer_.joinable()) return;
+  if (remote_ != nullptr) remote_->stop();
+  delivery_.stop();
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  committer_.join();
+}
+
+void QueueRunner::configure(const Options& options) { settler_.configure(settler_options(options)); }
+
+void QueueRunner::wake() {
+  {
+    std::lock_guard lock(mutex_);
+    poked_ = true;
+  }
+  wake_.notify_one();
+}
+
+// --- what others hand in
+
+asio::awaitable<Acceptance> QueueRunner::accept(store::QueuedMessage message) {
+  auto initiate = [this](auto handler, store::QueuedMessage handed_in) {
+    auto executor = asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    Pending pending;
+    pending.message = std::move(handed_in);
+    pending.complete = [shared, executor](Acceptance acceptance) {
+      asio::post(executor, [last = std::move(*shared), acceptance]() mutable { last(std::move(acceptance)); });
+    };
+    hand_in(std::move(pending));
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Acceptance)>(initiate, asio::use_awaitable,
+                                                                                          std::move(message));
+}
+
+void QueueRunner::hand_in(Pending pending) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!closed_) {
+      pending_.push_back(std::move(pending));
+      if (pending_.size() == 1) wake_.notify_one();
+      return;
+    }
+  }
+  pending.complete(tl::unexpected(NotAccepted{NotAccepted::Reason::shutting_down, "the queue is being closed"}));
+}
+
+void QueueRunner::settled(Settlement settlement) {
+  std::lock_guard lock(mutex_);
+  if (settlement.reports.empty()) {
+    std::move(settlement.updates.begin(), settlement.updates.end(), std::back_inserter(updates_));
+  } else {
+    reported_.push_back(std::move(settlement));
+  }
+  wake_.notify_one();
+}
+
+void QueueRunner::release(std::string destination) {
+  {
+    std::lock_guard lock(mutex_);
+    released_.push_back(std::move(destination));
+    poked_ = true;
+  }
+  wake_.notify_one();
+}
+
+// --- the committer
+
+void QueueRunner::run() {
+  Group group;
+  do {
+    if (!group.empty()) commit(std::exchange(group, {}));
+    try {
+      release_destinations();
+      refill();
+      queue_.checkpoint_if_grown();
+    } catch (const store::SqliteError& error) {
+      log_error("queue_trouble", {{"reason", error.what()}});  // next_wake() looks again after a pause
+    }
+  } while (wait_for_work(group));
+  try {
+    queue_.hand_back();
+  } catch (const store::SqliteError& error) {
+    log_error("queue_trouble", {{"reason", error.what()}});
+  }
+}
+
+/// False when all is done and it is time to end.
+bool QueueRunner::wait_for_work(Group& group) {
+  std::unique_lock lock(mutex_);
+  auto has_updates = [this] {
+    return (!updates_.empty() || !reported_.empty()) &&
+           (stopping_ || std::chrono::steady_clock::now() >= updates_not_before_);
+  };
+  auto ready = [&] { return stopping_ || poked_ || !pending_.empty() || has_updates(); };
+  if (!ready()) {
+    bool waits_for_disk = !updates_.empty() || !reported_.empty();
+    lock.unlock();
+    auto deadline = next_wake();
+    lock.lock();
+    if (waits_for_disk && (!deadline || *deadline > updates_not_before_)) deadline = updates_not_before_;
+    if (deadline) {
+      wake_.wait_until(lock, *deadline, ready);
+    } else {
+      wake_.wait(lock, ready);
+    }
+  }
+  poked_ = false;
+  bool with_updates = has_updates();
+  take_group(group);
+  if (!with_updates) return !stopping_ || !group.empty();
+  size_t limit = pending_.empty() && group.accepted.empty() ? kMaxGroupUpdates * 4 : kMaxGroupUpdates;
+  size_t count = std::min(limit, updates_.size());
+  std::move(updates_.begin(), updates_.begin() + static_cast<std::ptrdiff_t>(count), std::back_inserter(group.updates));
+  updates_.erase(updates_.begin(), updates_.begin() + static_cast<std::ptrdiff_t>(count));
+  while (!reported_.empty() && group.reported.size() < kMaxGroup) {
+    group.reported.push_back(std::move(reported_.front()));
+    reported_.pop_front();
+  }
+  return true;
+}
+
+void QueueRunner::take_group(Group& group) {
+  uint64_t octets = 0;
+  while (!pending_.empty() && group.accepted.size() < kMaxGroup && octets < kMaxGroupOctets) {
+    octets += pending_.front().message.body->memory().size();
+    group.accepted.push_back(std::move(pending_.front()));
+    pending_.pop_front();
+  }
+}
+
+/// When the next recipient is due that there is room for.
+std::optional<std::chrono::steady_clock::time_point> QueueRunner::next_wake() {
+  std::optional<UnixTime> due;
+  try {
+    if (local_budget_.has_much_room()) due = queue_.next_due(true);
+    if (remote_ != nullptr && remote_budget_.has_much_room()) {
+      auto remote = queue_.next_due(false);
+      if (remote && (!due || *remote < *due)) due = remote;
+    }
+  } catch (const store::SqliteError& error) {
+    log_error("queue_trouble", {{"reason", error.what()}});
+    return std::chrono::steady_clock::now() + kTroublePause;
+  }
+  if (!due) return std::nullopt;
+  auto wait = std::chrono::system_clock::from_time_t(*due) - clock_.now();
+  return std::chrono::steady_clock::now() + std::clamp<std::chrono::system_clock::duration>(wait, {}, kMaxSleep);
+}
+
+/// Sets which recipients go on in memory and which wait for their turn on the disk.
+void QueueRunner::plan(store::QueuedMessage& message) {
+  for (store::QueuedRecipient& recipient : message.recipients) {
+    bool& backlog = recipient.account != 0 ? local_backlog_ : remote_backlog_;
+    MemoryBudget& budget = recipient.account != 0 ? local_budget_ : remote_budget_;
+    if (recipient.account == 0 && remote_ == nullptr) backlog = true;
+    if (!budget.has_room()) backlog = true;
+    recipient.next_attempt = backlog ? clock_.unix_time() : store::kInHand;
+  }
+}
+
+void QueueRunner::commit(Group group) {
+  if (group.accepted.empty() && group.reported.empty()) {
+    try {
+      queue_.update(group.updates);
+    } catch (const store::SqliteError& error) {
+      log_error("queue_trouble", {{"reason", error.what()}});
+      put_back(std::move(group));
+    }
+    return;
+  }
+  try {
+    store::Flushed flushed = commit_group(group);
+    for (Pending& pending : group.accepted) pending.complete(flushed);
+  } catch (const store::SqliteError& error) {
+    log_error("queue_trouble", {{"reason", error.what()}});
+    if (!error.is_full() && group.accepted.size() > 1) {
+      commit_one_by_one(std::move(group));
+      return;
+    }
+    for (Pending& pending : group.accepted) pending.complete(tl::unexpected(not_accepted(error)));
+    put_back(std::move(group));
+    return;
+  }
+  for (Pending& pending : group.accepted) go_on(std::move(pending.message));
+  for (Settlement& settlement : group.reported) {
+    for (store::QueuedMessage& report : settlement.reports) go_on(std::move(report));
+  }
+  if (!ready_local_.empty()) delivery_.push(std::exchange(ready_local_, {}));
+  if (!ready_remote_.empty()) remote_->push(std::exchange(ready_remote_, {}));
+}
+
+store::Flushed QueueRunner::commit_group(Group& group) {
+  commits_.fetch_add(1, std::memory_order_relaxed);
+  std::vector<const store::QueuedMessage*> accepted;
+  for (Pending& pending : group.accepted) {
+    plan(pending.message);
+    accepted.push_back(&pending.message);
+  }
+  std::vector<store::RecipientUpdate> with_reports;
+  for (Settlement& settlement : group.reported) {
+    for (store::QueuedMessage& report : settlement.reports) {
+      plan(report);
+      accepted.push_back(&report);
+    }
+    with_reports.insert(with_reports.end(), settlement.updates.begin(), settlement.updates.end());
+  }
+  if (with_reports.empty()) return queue_.commit(accepted, group.updates);
+  with_reports.insert(with_reports.end(), group.updates.begin(), group.updates.end());
+  return queue_.commit(accepted, with_reports);
+}
+
+/// One message that cannot be written must not take the others of its group with it.
+void QueueRunner::commit_one_by_one(Group group) {
+  for (Pending& pending : group.accepted) {
+    Group alone;
+    alone.accepted.push_back(std::move(pending));
+    commit(std::move(alone));
+  }
+  group.accepted.clear();
+  if (!group.empty()) commit(std::move(group));
+}
+
+void QueueRunner::put_back(Group group) {
+  std::lock_guard lock(mutex_);
+  // Ending with what cannot be written would be in vain: the queue still has it all, and a start repeats it.
+  if (stopping_) return;
+  updates_.insert(updates_.begin(), std::make_move_iterator(group.updates.begin()), std::make_move_iterator(group.updates.end()));
+  reported_.insert(reported_.begin(), std::make_move_iterator(group.reported.begin()),
+                   std::make_move_iterator(group.reported.end()));
+  updates_not_before_ = std::chrono::steady_clock::now() + kTroublePause;
+}
+
+// --- towards the recipients
+
+void QueueRunner::go_on(store::QueuedMessage message) {
+  bool local = false;
+  bool remote = false;
+  for (const store::QueuedRecipient& recipient : message.recipients) {
+    if (recipient.next_attempt == store::kInHand) (recipient.account != 0 ? local : remote) = true;
+  }
+  if (remote) ready_remote_.push_back(std::make_shared<MessageInHand>(part_in_hand(message, false), remote_budget_));
+  if (!local) return;
+  auto in_hand = std::make_shared<MessageInHand>(part_in_hand(message, true), local_budget_);
+  for (size_t i = 0; i < in_hand->message().recipients.size(); ++i) ready_local_.push_back({in_hand, i});
+}
+
+void QueueRunner::release_destinations() {
+  std::vector<std::string> released;
+  {
+    std::lock_guard lock(mutex_);
+    released.swap(released_);
+  }
+  for (const std::string& destination : released) {
+    int64_t recipients = queue_.release(destination);
+    if (recipients > 0) log_info("released", {{"destination", destination}, {"recipients", recipients}});
+  }
+}
+
+void QueueRunner::refill() {
+  UnixTime now = clock_.unix_time();
+  auto is_due = [&](bool local) {
+    auto next = queue_.next_due(local);
+    return next && *next <= now;
+  };
+  auto take = [&](bool local) {
+    for (store::QueuedMessage& message : queue_.take_due(now, local, kMaxRefill)) go_on(std::move(message));
+  };
+  local_backlog_ = is_due(true);
+  if (local_backlog_ && local_budget_.has_much_room()) take(true);
+  remote_backlog_ = is_due(false);
+  if (remote_ != nullptr && remote_backlog_ && remote_budget_.has_much_room()) take(false);
+  if (!ready_local_.empty()) delivery_.push(std::exchange(ready_local_, {}));
+  if (!ready_remote_.empty()) remote_->push(std::exchange(ready_remote_, {}));
+}
+
+}  // namespace postrider

@@ -1,0 +1,133 @@
+// The owner of the queue: takes messages from sessions, gives recipients to those who deliver, and writes what became of
+// them.
+//
+// One thread, the committer, has the handle. Everything that waits when it comes back from a flush goes into the next
+// transaction, so the number of flushes follows the disk and not the number of sessions. It sleeps until somebody hands in
+// something or the next recipient is due.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "mta/acceptor.h"
+#include "mta/delivery.h"
+#include "mta/delivery_settle.h"
+#include "mta/transport.h"
+#include "store/accounts.h"
+#include "store/directory_service.h"
+#include "store/queue.h"
+
+namespace postrider {
+
+constexpr size_t kMaxGroup = 256;                     // messages in one commit
+constexpr uint64_t kMaxGroupOctets = 16 << 20;        // of bodies in memory in one commit
+constexpr size_t kMaxGroupUpdates = 500;              // ended recipients written while sessions wait
+constexpr size_t kMaxRefill = 500;                    // recipients read back at once
+constexpr uint64_t kMaxReadyOctets = 64 << 20;        // local messages in memory; what is beyond stays on the disk
+constexpr uint64_t kMaxRemoteOctets = 64 << 20;       // the same for other servers' recipients
+
+class QueueRunner final : public Acceptor {
+ public:
+  struct Options {
+    std::string state;            // the state folder
+    std::string hostname;
+    std::string separators;       // of addresses
+    Schedule schedule;
+    size_t deliverers = 2;
+  };
+
+  /// Opens the queue. Throws SqliteError. Everything must outlive the runner.
+  QueueRunner(Options options, store::Accounts& accounts, store::DirectoryService& directory,
+              LocalDelivery::SendHint send_hint, const Clock& clock);
+  ~QueueRunner() override;
+
+  /// Who gets recipients of other servers; before start(). Without one they wait in the queue.
+  void set_remote(std::unique_ptr<RemoteDelivery> remote) { remote_ = std::move(remote); }
+  /// For what set_remote gets: settles outcomes, and takes what follows from them.
+  Settler& settler() { return settler_; }
+  void settled(Settlement settlement);
+
+  /// A destination answers again, or somebody wants it tried: its recipients are due now. From any thread.
+  void release(std::string destination);
+
+  /// What an earlier process left is due at once.
+  void start();
+  /// Takes nothing new, ends what is under way, writes what is known and hands the rest back to the queue.
+  void stop();
+  /// New host name, separators and schedule. From any thread.
+  void configure(const Options& options);
+  /// Looks at the clock again: for tests that turn it.
+  void wake();
+  /// Flushed transactions so far: a measure of how well sessions share them. From any thread.
+  uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
+
+  store::QueueId next_id() override { return queue_.next_id(); }
+  const std::string& spool_directory() const override { return queue_.spool_directory(); }
+  asio::awaitable<Acceptance> accept(store::QueuedMessage message) override;
+
+ private:
+  struct Pending {
+    store::QueuedMessage message;
+    std::function<void(Acceptance)> complete;
+  };
+  /// What one transaction takes.
+  struct Group {
+    std::vector<Pending> accepted;
+    std::vector<Settlement> reported;             // each with reports: whole or not at all
+    std::vector<store::RecipientUpdate> updates;  // others
+    bool empty() const { return accepted.empty() && reported.empty() && updates.empty(); }
+  };
+
+  void hand_in(Pending pending);
+  void run();
+  bool wait_for_work(Group& group);
+  void take_group(Group& group);
+  std::optional<std::chrono::steady_clock::time_point> next_wake();
+  void commit(Group group);
+  store::Flushed commit_group(Group& group);
+  void commit_one_by_one(Group group);
+  void put_back(Group group);
+  void plan(store::QueuedMessage& message);
+  void go_on(store::QueuedMessage message);
+  void release_destinations();
+  void refill();
+
+  const Clock& clock_;
+  const size_t deliverers_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Pending> pending_;
+  std::deque<Settlement> reported_;
+  std::deque<store::RecipientUpdate> updates_;
+  std::vector<std::string> released_;
+  std::chrono::steady_clock::time_point updates_not_before_;  // after a failure
+  bool poked_ = false;
+  bool closed_ = true;
+  bool stopping_ = false;
+  std::atomic<uint64_t> commits_ = 0;
+
+  // From here on what may call wake() while it goes away.
+  store::Queue queue_;
+  MemoryBudget local_budget_;
+  MemoryBudget remote_budget_;
+  Settler settler_;
+  LocalDelivery delivery_;
+  std::unique_ptr<RemoteDelivery> remote_;
+  std::thread committer_;
+
+  // Of the committer alone: recipients that are due but not in memory. Until they are, new ones wait behind them, so that
+  // messages of one account stay in order.
+  bool local_backlog_ = true;
+  bool remote_backlog_ = true;
+  std::vector<Delivery> ready_local_;
+  std::vector<std::shared_ptr<MessageInHand>> ready_remote_;
+};
+
+}  // namespace postrider

@@ -1,0 +1,128 @@
+// AUTH (RFC 4954), on the submission ports.
+#include <fmt/format.h>
+
+#include "common/base/log.h"
+#include "mta/session.h"
+
+namespace postrider {
+
+namespace status = smtp::status;
+using smtp::Reply;
+
+asio::awaitable<void> Session::auth(std::string_view argument) {
+  if (!offers_auth()) {
+    reply(502, status::kBadSequence, "log in on the submission ports, 587 and 465");
+    co_return;
+  }
+  if (account_) {
+    reply(503, status::kBadSequence, "you are logged in already");
+    co_return;
+  }
+  const auto command = smtp::parse_auth(argument);
+  if (!command) {
+    reply(command.error());
+    co_return;
+  }
+  const auto name = sasl::parse_mechanism_name(command->mechanism);
+  if (!name) {
+    reply(504, status::kBadArguments, "that mechanism is not offered here");
+    co_return;
+  }
+  if (sasl::reveals_password(*name) && !may_reveal_password()) {
+    reply(538, status::kEncryptionRequired, "say STARTTLS first, so that nobody else reads the password");
+    co_return;
+  }
+  sasl::Authenticator authenticator(*name, service_.fake_records);
+  auto first = authenticator.begin(command->initial_response);
+  const auto refusal = co_await exchange(authenticator, std::move(first));
+  if (!refusal) {
+    reply(235, status::kAuthenticated, "welcome");
+    co_return;
+  }
+  reply(*refusal);
+  if (++auth_failures_ >= kMaxAuthFailures) {
+    end_with(421, status::kPolicyTemporary, "too many failed logins; good-bye");
+  }
+}
+
+namespace {
+
+Reply failure_reply(sasl::FailureKind kind) {
+  switch (kind) {
+    case sasl::FailureKind::cancelled:
+      return Reply(501, status::kSecurity, "cancelled");
+    case sasl::FailureKind::malformed:
+      return Reply(501, status::kSyntax, "that is not what the mechanism expects");
+    case sasl::FailureKind::too_long:
+      return Reply(500, status::kAuthLineTooLong, "the line is too long");
+    case sasl::FailureKind::rejected:
+      break;
+  }
+  return Reply(535, status::kBadCredentials, "user name or password is wrong");
+}
+
+}  // namespace
+
+/// Challenge and response until it is decided. Nothing: the client is who it says, and account_ is set.
+asio::awaitable<std::optional<Reply>> Session::exchange(sasl::Authenticator& authenticator, sasl::Outcome outcome) {
+  smtp::LineReader reader(kMaxAuthLine);
+  std::optional<store::AccountInfo> candidate;  // until there is proof
+  for (;;) {
+    if (const auto* challenge = std::get_if<sasl::Challenge>(&outcome)) {
+      reply(334, status::kNone, sasl::encode_challenge(*challenge));
+      const auto line = co_await next_line(reader);
+      connection_->clear_deadline();
+      if (line == smtp::LineReader::Status::too_long) co_return failure_reply(sasl::FailureKind::too_long);
+      if (line == smtp::LineReader::Status::bare) co_return failure_reply(sasl::FailureKind::malformed);
+      outcome = authenticator.line(line_);
+    } else if (const auto* asked = std::get_if<sasl::NeedCredentials>(&outcome)) {
+      const auto login = co_await find_login(asked->user);
+      if (login) candidate = login->account;
+      outcome = authenticator.supply(login ? &login->password : nullptr);
+    } else if (auto* check = std::get_if<sasl::CheckPassword>(&outcome)) {
+      const std::string user = check->user;
+      const bool right = co_await check_password(user, std::move(check->password));
+      if (right) co_return std::nullopt;
+      log_info("login_failed", {{"connection", number_}, {"client", connection_->remote_address()}, {"user", user}});
+      co_return failure_reply(sasl::FailureKind::rejected);
+    } else if (std::holds_alternative<sasl::Authenticated>(outcome)) {
+      account_ = std::move(candidate);
+      co_return std::nullopt;
+    } else {
+      co_return failure_reply(std::get<sasl::Failed>(outcome).kind);
+    }
+  }
+}
+
+/// Accounts that are switched off are as if they were not there.
+asio::awaitable<std::optional<store::Directory::Login>> Session::find_login(std::string user) {
+  auto ask = [&service = service_, settings = settings_, user = std::move(user)] {
+    auto login = service.directory.with(
+        [&](store::Directory& directory) { return directory.find_login(user, settings->config.login.default_domain); });
+    if (login && !login->account.enabled) login.reset();
+    return login;
+  };
+  co_return co_await service_.workers.run(std::move(ask));
+}
+
+asio::awaitable<bool> Session::check_password(std::string user, std::string password) {
+  const auto login = co_await find_login(std::move(user));
+  if (login) {
+    const auto now = std::chrono::steady_clock::now();
+    if (service_.verified.contains(login->account.id, login->password, password, now)) {
+      account_ = login->account;
+      co_return true;
+    }
+  }
+  // Somebody who is not there costs the same.
+  auto hash = [&service = service_, id = login ? login->account.id : 0,
+               record = login ? login->password : sasl::dummy_record(), password = std::move(password)] {
+    return service.verified.verify(id, record, password, std::chrono::steady_clock::now());
+  };
+  const bool right = co_await service_.password_workers.run(std::move(hash));
+  if (!right || !login) co_return false;
+  account_ = login->account;
+  co_return true;
+}
+
+}  // namespace postrider

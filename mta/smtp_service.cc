@@ -1,0 +1,50 @@
+#include "mta/smtp_service.h"
+
+#include <fmt/format.h>
+
+#include "mta/session.h"
+
+namespace postrider {
+
+SmtpService::SmtpService(const Clock& service_clock, store::DirectoryService& service_directory,
+                         store::Accounts& service_accounts, net::WorkerPool& service_workers,
+                         net::WorkerPool& service_password_workers, Acceptor& service_acceptor, size_t loops)
+    : clock(service_clock),
+      directory(service_directory),
+      accounts(service_accounts),
+      workers(service_workers),
+      password_workers(service_password_workers),
+      acceptor(service_acceptor),
+      loops_(loops) {}
+
+void SmtpService::configure(std::shared_ptr<const SessionSettings> settings) {
+  std::lock_guard lock(mutex_);
+  settings_ = std::move(settings);
+}
+
+std::shared_ptr<const SessionSettings> SmtpService::settings() const {
+  std::lock_guard lock(mutex_);
+  return settings_;
+}
+
+std::shared_ptr<store::DirectoryCache> SmtpService::answers(size_t loop, const std::string& separators) {
+  LoopState& state = loops_.at(loop);
+  if (!state.answers || state.separators != separators) {
+    state.answers = std::make_shared<store::DirectoryCache>(directory);
+    state.separators = separators;
+  }
+  return state.answers;
+}
+
+asio::awaitable<void> SmtpService::run(std::shared_ptr<net::Connection> connection, size_t loop, Role role) {
+  auto session = std::make_unique<Session>(*this, std::move(connection), loop, role);
+  co_await session->run();
+}
+
+std::string SmtpService::refusal(const std::string& reason) const {
+  std::string text =
+      fmt::format("{} cannot serve you now: {}; try again later", settings()->config.server.hostname, reason);
+  return smtp::format_reply(smtp::Reply(421, smtp::status::kPolicyTemporary, std::move(text)));
+}
+
+}  // namespace postrider

@@ -1,0 +1,65 @@
+// What all SMTP sessions of the daemon share, and the way into a session.
+#pragma once
+
+#include <asio.hpp>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/net/connection.h"
+#include "common/net/worker_pool.h"
+#include "common/sasl/mechanism.h"
+#include "common/sasl/password.h"
+#include "mta/acceptor.h"
+#include "mta/session_settings.h"
+#include "store/accounts.h"
+#include "store/directory_cache.h"
+#include "store/directory_service.h"
+
+namespace postrider {
+
+class SmtpService {
+ public:
+  /// Everything must outlive the service. loops: of the server that calls run(). The password pool is one of its own,
+  /// so that guessing passwords delays nobody's mail.
+  SmtpService(const Clock& clock, store::DirectoryService& directory, store::Accounts& accounts,
+              net::WorkerPool& workers, net::WorkerPool& password_workers, Acceptor& acceptor, size_t loops);
+
+  /// For sessions that begin from now on. From any thread.
+  void configure(std::shared_ptr<const SessionSettings> settings);
+  std::shared_ptr<const SessionSettings> settings() const;
+
+  /// One session, to its end. loop: the number of the loop that this runs on.
+  asio::awaitable<void> run(std::shared_ptr<net::Connection> connection, size_t loop, Role role);
+  /// What a connection above a limit is told.
+  std::string refusal(const std::string& reason) const;
+
+  // --- for sessions
+  const Clock& clock;
+  store::DirectoryService& directory;
+  store::Accounts& accounts;
+  net::WorkerPool& workers;
+  net::WorkerPool& password_workers;
+  Acceptor& acceptor;
+  sasl::VerifiedCache verified;
+  const sasl::FakeRecords fake_records;
+
+  /// The answers that a loop remembers; on that loop only.
+  std::shared_ptr<store::DirectoryCache> answers(size_t loop, const std::string& separators);
+  uint64_t next_connection() { return connections_.fetch_add(1, std::memory_order_relaxed) + 1; }
+
+ private:
+  struct LoopState {
+    std::string separators;
+    std::shared_ptr<store::DirectoryCache> answers;
+  };
+  std::vector<LoopState> loops_;
+  std::atomic<uint64_t> connections_ = 0;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const SessionSettings> settings_;
+};
+
+}  // namespace postrider

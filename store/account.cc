@@ -1,0 +1,356 @@
+#include "store/account.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <unordered_set>
+
+#include "store/account_schema.h"
+#include "store/writer_lock.h"
+
+namespace postrider::store {
+namespace {
+
+constexpr std::string_view kMailboxColumns =
+    "id, name, special_use, uid_validity, uid_next, highest_modseq, messages, unseen, deleted, size, first_recent, "
+    "EXISTS(SELECT 1 FROM subscription s WHERE s.name = mailbox.name)";
+
+// Deliveries become visible before they are flushed, because the queue still holds them. A power cut can therefore take back
+// UIDs and modseqs that a client has seen. After a reboot both jump by more than can ever be unflushed, so that none of them
+// comes to mean another message.
+constexpr int64_t kRebootGap = 20'000;
+
+constexpr size_t kPurgeBatch = 10'000;
+
+Mailbox read_mailbox(const Rows& row) {
+  Mailbox mailbox;
+  mailbox.id = row->integer(0);
+  mailbox.name = row->text(1);
+  mailbox.special_use = row->text(2);
+  mailbox.uid_validity = static_cast<uint32_t>(row->integer(3));
+  mailbox.uid_next = static_cast<Uid>(row->integer(4));
+  mailbox.highest_modseq = row->integer(5);
+  mailbox.messages = static_cast<uint32_t>(row->integer(6));
+  mailbox.unseen = static_cast<uint32_t>(row->integer(7));
+  mailbox.deleted = static_cast<uint32_t>(row->integer(8));
+  mailbox.size = static_cast<uint64_t>(row->integer(9));
+  mailbox.first_recent = static_cast<Uid>(row->integer(10));
+  mailbox.subscribed = row->integer(11) != 0;
+  return mailbox;
+}
+
+const std::string& boot_id() {
+  static const std::string id = [] {
+    std::string text;
+    if (std::FILE* file = std::fopen("/proc/sys/kernel/random/boot_id", "re")) {
+      std::array<char, 64> line{};
+      if (std::fgets(line.data(), line.size(), file) != nullptr) text = line.data();
+      std::fclose(file);
+    }
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text.empty() ? std::string("unknown") : text;
+  }();
+  return id;
+}
+
+/// The text of a scan for each set of wants; made once.
+const std::string& scan_sql(unsigned wants) {
+  static const std::array<std::string, 32> texts = [] {
+    std::array<std::string, 32> made;
+    for (unsigned want = 0; want < made.size(); ++want) {
+      auto column = [&](unsigned bits, const char* name) { return (want & bits) != 0 ? name : "NULL"; };
+      bool message = (want & (kWantDate | kWantEnvelope | kWantStructure | kWantIndex | kWantHead)) != 0;
+      made[want] = fmt::format(
+          "SELECT e.uid, e.modseq, e.flags, e.message, e.size, e.saved, {}, {}, {}, {}, {}, {}, {}, {} FROM entry e{}{} "
+          "WHERE e.mailbox = ?1 AND e.uid BETWEEN ?2 AND ?3 ORDER BY e.uid",
+          column(kWantDate, "m.internal_date"), column(kWantIndex | kWantHead, "m.prefix_size"),
+          column(kWantHead, "m.head_size"), column(kWantEnvelope, "m.envelope"), column(kWantStructure, "m.bodystructure"),
+          column(kWantIndex, "m.mime"), column(kWantHead, "h.prefix"), column(kWantHead, "h.data"),
+          message ? " JOIN message m ON m.id = e.message" : "", (want & kWantHead) != 0 ? " JOIN head h ON h.id = e.message" : "");
+    }
+    return made;
+  }();
+  return texts[wants];
+}
+
+}  // namespace
+
+Account::Account(const std::string& path, AccountId id, OpenMode mode, const Clock& clock)
+    : id_(id), clock_(clock), database_(path, mode, Sync::normal) {
+  std::string lock = path.substr(0, path.rfind('.')) + ".lock";
+  lock_file_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+  if (lock_file_ < 0) throw SqliteError(0, fmt::format("{}: {}", lock, std::strerror(errno)));
+  try {
+    ::fchmod(lock_file_, 0660);
+    migrate(database_, kAccountMigrations);
+    prepare_state();
+  } catch (...) {
+    ::close(lock_file_);
+    throw;
+  }
+}
+
+Account::~Account() { ::close(lock_file_); }
+
+void Account::prepare_state() {
+  std::string boot;
+  {
+    Rows rows(database_.prepare("SELECT boot FROM state"));
+    if (rows.next()) boot = rows->text(0);
+  }
+  if (boot == boot_id()) return;
+  WriterLock lock(lock_file_);
+  if (boot.empty()) {
+    create_default_mailboxes();
+  } else {
+    Transaction transaction(database_);
+    database_.prepare("UPDATE mailbox SET uid_next = uid_next + ?1 WHERE EXISTS(SELECT 1 FROM state WHERE boot <> ?2)")
+        .bind(kRebootGap, boot_id())
+        .run();
+    database_.prepare("UPDATE state SET modseq = modseq + ?1, boot = ?2 WHERE boot <> ?2").bind(kRebootGap, boot_id()).run();
+    transaction.commit();
+  }
+  database_.flush();
+}
+
+void Account::create_default_mailboxes() {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kDefaults = {{{"INBOX", ""},
+                                                                                       {"Drafts", "\\Drafts"},
+                                                                                       {"Sent", "\\Sent"},
+                                                                                       {"Trash", "\\Trash"},
+                                                                                       {"Junk", "\\Junk"},
+                                                                                       {"Archive", "\\Archive"}}};
+  Transaction transaction(database_);
+  int64_t now = clock_.unix_time();
+  database_.prepare("INSERT OR IGNORE INTO state VALUES(1, 1, 1, ?1, 0, ?2)").bind(now, boot_id()).run();
+  if (database_.changes() == 0) return;  // the other daemon was first
+  for (const auto& [name, use] : kDefaults) {
+    database_
+        .prepare("INSERT INTO mailbox(name, special_use, uid_validity, uid_next, highest_modseq) VALUES(?1, ?2, ?3, 1, 1)")
+        .bind(name, use, now)
+        .run();
+    database_.prepare("INSERT INTO subscription VALUES(?1)").bind(name).run();
+  }
+  transaction.commit();
+}
+
+std::vector<Mailbox> Account::mailboxes() {
+  static const std::string sql = fmt::format("SELECT {} FROM mailbox WHERE gone = 0 ORDER BY name", kMailboxColumns);
+  std::vector<Mailbox> all;
+  for (Rows rows(database_.prepare(sql)); rows.next();) all.push_back(read_mailbox(rows));
+  return all;
+}
+
+std::optional<Mailbox> Account::find_mailbox(std::string_view name) {
+  static const std::string sql = fmt::format("SELECT {} FROM mailbox WHERE gone = 0 AND name = ?1", kMailboxColumns);
+  Rows rows(database_.prepare(sql).bind(name));
+  if (!rows.next()) return std::nullopt;
+  return read_mailbox(rows);
+}
+
+std::optional<Mailbox> Account::mailbox(MailboxId id) {
+  static const std::string sql = fmt::format("SELECT {} FROM mailbox WHERE gone = 0 AND id = ?1", kMailboxColumns);
+  Rows rows(database_.prepare(sql).bind(id));
+  if (!rows.next()) return std::nullopt;
+  return read_mailbox(rows);
+}
+
+std::vector<std::string> Account::subscriptions() {
+  std::vector<std::string> names;
+  for (Rows rows(database_.prepare("SELECT name FROM subscription ORDER BY name")); rows.next();) {
+    names.emplace_back(rows->text(0));
+  }
+  return names;
+}
+
+ModSeq Account::modseq() {
+  Rows rows(database_.prepare("SELECT modseq FROM state"));
+  return rows.next() ? rows->integer(0) : 0;
+}
+
+std::optional<MailboxSnapshot> Account::snapshot(MailboxId id) {
+  ReadTransaction transaction(database_);
+  MailboxSnapshot snapshot;
+  auto found = mailbox(id);
+  if (!found) return std::nullopt;
+  snapshot.mailbox = std::move(*found);
+  snapshot.modseq = modseq();
+  Rows rows(database_.prepare("SELECT uid, flags FROM entry WHERE mailbox = ?1 ORDER BY uid").bind(id));
+  while (rows.next()) {
+    Uid uid = static_cast<Uid>(rows->integer(0));
+    append_uid(snapshot.uids, uid);
+    if (snapshot.first_unseen == 0 && (static_cast<uint64_t>(rows->integer(1)) & Flags::kSeen) == 0) snapshot.first_unseen = uid;
+  }
+  return snapshot;
+}
+
+MailboxChanges Account::changes_since(MailboxId id, ModSeq since) {
+  MailboxChanges changes;
+  ReadTransaction transaction(database_);
+  ModSeq floor = 0;
+  {
+    Rows state(database_.prepare("SELECT modseq, log_floor FROM state"));
+    state.next();
+    changes.modseq = state->integer(0);
+    floor = state->integer(1);
+  }
+  if (changes.modseq == since) return changes;
+  changes.mailbox_gone = !mailbox(id).has_value();
+  if (since < floor) {
+    changes.log_lost = true;
+    return changes;
+  }
+  Rows rows(database_.prepare("SELECT mailbox, kind, uids FROM change WHERE modseq > ?1 ORDER BY modseq").bind(since));
+  while (rows.next()) {
+    if (rows->integer(0) != id) continue;
+    UidRanges& into = rows->integer(1) == 1   ? changes.added
+                      : rows->integer(1) == 2 ? changes.expunged
+                                              : changes.flags;
+    for (const UidRange& range : parse_ranges(rows->text(2))) into.push_back(range);
+  }
+  UidRanges added = normalize(std::move(changes.added));
+  UidRanges expunged = normalize(std::move(changes.expunged));
+  changes.added = subtract(added, expunged);
+  changes.expunged = subtract(expunged, added);
+  changes.flags = subtract(normalize(std::move(changes.flags)), expunged);
+  return changes;
+}
+
+std::vector<std::string> Account::keywords() {
+  std::vector<std::string> names;
+  for (Rows rows(database_.prepare("SELECT bit, name FROM keyword ORDER BY bit")); rows.next();) {
+    names.resize(static_cast<size_t>(rows->integer(0) - Flags::kFirstKeywordBit));
+    names.emplace_back(rows->text(1));
+  }
+  return names;
+}
+
+void Account::scan(MailboxId mailbox, UidRange range, unsigned wants, const std::function<bool(const MessageRow&)>& visit) {
+  Rows rows(database_.prepare(scan_sql(wants)).bind(mailbox, range.first, range.last));
+  while (rows.next()) {
+    MessageRow row;
+    row.uid = static_cast<Uid>(rows->integer(0));
+    row.modseq = rows->integer(1);
+    row.flags = Flags(static_cast<uint64_t>(rows->integer(2)));
+    row.message = rows->integer(3);
+    row.size = static_cast<uint64_t>(rows->integer(4));
+    row.saved = rows->integer(5);
+    if (wants != kWantEntry) {
+      row.internal_date = rows->integer(6);
+      row.prefix_size = static_cast<uint32_t>(rows->integer(7));
+      row.head_size = static_cast<uint64_t>(rows->integer(8));
+      row.envelope = rows->text(9);
+      row.bodystructure = rows->text(10);
+      row.index = rows->blob(11);
+      row.prefix = rows->blob(12);
+      row.head = rows->blob(13);
+    }
+    if (!visit(row)) return;
+  }
+}
+
+void Account::read(MessageId message, uint64_t offset, uint64_t length, std::string& out) {
+  uint64_t begin = 0;  // of the piece that is looked at
+  auto take = [&](std::string_view piece) {
+    if (length > 0 && offset >= begin && offset < begin + piece.size()) {
+      std::string_view part = piece.substr(offset - begin, length);
+      out += part;
+      offset += part.size();
+      length -= part.size();
+    }
+    begin += piece.size();
+  };
+  {
+    Rows rows(database_.prepare("SELECT prefix, data FROM head WHERE id = ?1").bind(message));
+    if (!rows.next()) return;
+    take(rows->blob(0));
+    take(rows->blob(1));
+  }
+  while (length > 0) {
+    int64_t number = static_cast<int64_t>((offset - begin) / kChunkSize);
+    int64_t id = message << 20 | number;
+    if (id != cached_chunk_) {
+      Rows rows(database_.prepare("SELECT raw_size, zstd, data FROM chunk WHERE id = ?1").bind(id));
+      if (!rows.next()) return;
+      cached_chunk_ = -1;
+      chunk_ = restore_chunk(rows->blob(2), rows->integer(1) != 0, static_cast<size_t>(rows->integer(0)));
+      cached_chunk_ = id;
+    }
+    uint64_t within = offset - begin - static_cast<uint64_t>(number) * kChunkSize;
+    if (within >= chunk_.size()) return;
+    std::string_view part = std::string_view(chunk_).substr(within, length);
+    out += part;
+    offset += part.size();
+    length -= part.size();
+  }
+}
+
+void Account::release_memory() {
+  cached_chunk_ = -1;
+  chunk_ = std::string();
+}
+
+uint64_t Account::used_bytes() {
+  Rows rows(database_.prepare("SELECT coalesce(sum(size), 0) FROM mailbox WHERE gone = 0"));
+  rows.next();
+  return static_cast<uint64_t>(rows->integer(0));
+}
+
+Flushed Account::flush() {
+  database_.flush();
+  return Flushed();
+}
+
+void Account::maintain(UnixTime expunged_before, UnixTime log_before) {
+  {
+    WriterLock lock(lock_file_);
+    purge_expunged(expunged_before);
+  }
+  {
+    WriterLock lock(lock_file_);
+    Transaction transaction(database_);
+    database_
+        .prepare("UPDATE state SET log_floor = coalesce((SELECT max(modseq) FROM change WHERE time < ?1), log_floor)")
+        .bind(log_before)
+        .run();
+    database_.prepare("DELETE FROM change WHERE modseq <= (SELECT log_floor FROM state) AND time < ?1").bind(log_before).run();
+    database_.prepare("DELETE FROM delivery WHERE time < ?1").bind(log_before).run();
+    transaction.commit();
+  }
+  database_.checkpoint();
+}
+
+void Account::purge_expunged(UnixTime before) {
+  Transaction transaction(database_);
+  // A copy elsewhere, or another tombstone, may still need the message: one pass over the narrow tables tells.
+  std::unordered_set<MessageId> candidates;
+  int64_t last = 0;
+  {
+    Rows rows(database_.prepare("SELECT id, message FROM expunged WHERE time < ?1 ORDER BY id LIMIT ?2")
+                  .bind(before, static_cast<int64_t>(kPurgeBatch)));
+    while (rows.next()) {
+      last = rows->integer(0);
+      candidates.insert(rows->integer(1));
+    }
+  }
+  if (candidates.empty()) return;
+  database_.prepare("DELETE FROM expunged WHERE id <= ?1 AND time < ?2").bind(last, before).run();
+  for (Rows rows(database_.prepare("SELECT message FROM entry UNION ALL SELECT message FROM expunged")); rows.next();) {
+    candidates.erase(rows->integer(0));
+  }
+  for (MessageId message : candidates) {
+    database_.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2").bind(message << 20, ((message + 1) << 20) - 1).run();
+    database_.prepare("DELETE FROM head WHERE id = ?1").bind(message).run();
+    database_.prepare("DELETE FROM message WHERE id = ?1").bind(message).run();
+  }
+  transaction.commit();
+}
+
+}  // namespace postrider::store

@@ -1,0 +1,236 @@
+// One account's mail: an SQLite file with its mailboxes, messages, flags and the log of what changed.
+//
+// Every change bumps the account's modseq and leaves a row in the change log, which serves CONDSTORE, QRESYNC, IDLE and
+// undelete alike. A message is stored once; entries (mailbox, uid) point to it.
+//
+// A handle is used by one thread at a time. Reads never wait. A writer waits for the account's lock file (flock, no polling),
+// which other threads and the other daemon share.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/result.h"
+#include "store/message_source.h"
+#include "store/sqlite.h"
+#include "store/types.h"
+
+namespace postrider::store {
+
+class WriterLock;
+
+enum class StoreFault {
+  no_such_mailbox,   // IMAP NONEXISTENT / TRYCREATE
+  already_exists,    // IMAP ALREADYEXISTS
+  not_allowed,       // IMAP CANNOT
+  over_quota,        // IMAP OVERQUOTA, SMTP 4.2.2
+  limit,             // IMAP LIMIT: too many mailboxes or keywords, a name too long
+};
+
+struct StoreFailure {
+  StoreFault fault;
+  std::string message;  // a sentence for the person at the other end
+};
+
+template <class T>
+using StoreResult = tl::expected<T, StoreFailure>;
+
+constexpr char kHierarchyDelimiter = '/';
+constexpr size_t kMaxMailboxes = 20'000;
+constexpr size_t kMaxMailboxName = 1'000;   // octets of UTF-8
+constexpr size_t kMaxMailboxDepth = 32;
+
+/// A row of mailbox: what LIST and STATUS tell. Names are UTF-8, levels divided by kHierarchyDelimiter; INBOX is "INBOX".
+struct Mailbox {
+  MailboxId id = 0;
+  std::string name;
+  std::string special_use;  // "\\Sent" or empty (RFC 6154)
+  bool subscribed = false;
+  uint32_t uid_validity = 0;
+  Uid uid_next = 1;
+  ModSeq highest_modseq = 0;
+  uint32_t messages = 0;
+  uint32_t unseen = 0;
+  uint32_t deleted = 0;     // with \Deleted
+  uint64_t size = 0;        // octets
+  Uid first_recent = 1;     // messages from here on were shown to no session yet
+};
+
+/// A mailbox as a session sees it when it selects it.
+struct MailboxSnapshot {
+  Mailbox mailbox;
+  UidRanges uids;
+  Uid first_unseen = 0;     // 0: none
+  ModSeq modseq = 0;        // of the account; changes_since() goes on from here
+};
+
+/// What happened in a mailbox since a modseq. A UID is in at most one of added and expunged; flags may name any.
+struct MailboxChanges {
+  ModSeq modseq = 0;        // go on from here
+  bool mailbox_gone = false;
+  bool log_lost = false;    // the log does not reach back that far: take a new snapshot instead
+  UidRanges added, expunged, flags;
+};
+
+/// What a scan is to bring for each message; the cheapest rows come from the entry table alone.
+enum Want : unsigned { kWantEntry = 0, kWantDate = 1, kWantEnvelope = 2, kWantStructure = 4, kWantIndex = 8, kWantHead = 16 };
+
+/// Views are valid during the visit only.
+struct MessageRow {
+  Uid uid = 0;
+  ModSeq modseq = 0;
+  Flags flags;
+  MessageId message = 0;
+  uint64_t size = 0;               // RFC822.SIZE: prefix and message
+  UnixTime saved = 0;              // when it came into this mailbox
+  UnixTime internal_date = 0;      // kWantDate
+  uint32_t prefix_size = 0;        // kWantIndex or kWantHead: octets before the message that the index counts from
+  std::string_view envelope;       // kWantEnvelope
+  std::string_view bodystructure;  // kWantStructure
+  std::string_view index;          // kWantIndex: MimeIndex::deserialize
+  std::string_view prefix;         // kWantHead: our own fields before the message (Return-Path, Delivered-To)
+  std::string_view head;           // kWantHead: the root header, at most kMaxInlineHead of it
+  uint64_t head_size = 0;          // kWantHead: the root header's true size, with the empty line
+};
+
+struct Quota {
+  uint64_t used = 0;   // octets
+  uint64_t limit = 0;  // 0: none
+};
+
+class Account {
+ public:
+  /// Opens and migrates; create also makes the file, INBOX and the special-use mailboxes. Throws SqliteError.
+  Account(const std::string& path, AccountId id, OpenMode mode, const Clock& clock);
+  ~Account();
+  Account(const Account&) = delete;
+  Account& operator=(const Account&) = delete;
+
+  AccountId id() const { return id_; }
+
+  std::vector<Mailbox> mailboxes();
+  std::optional<Mailbox> find_mailbox(std::string_view name);
+  std::optional<Mailbox> mailbox(MailboxId id);
+  /// Names that are subscribed, whether the mailbox still exists or not (RFC 9051 6.3.7).
+  std::vector<std::string> subscriptions();
+  ModSeq modseq();
+
+  std::optional<MailboxSnapshot> snapshot(MailboxId id);
+  MailboxChanges changes_since(MailboxId id, ModSeq since);
+  /// Keyword names by bit: keywords()[0] is bit Flags::kFirstKeywordBit.
+  std::vector<std::string> keywords();
+
+  /// Visits the messages of a range in UID order until visit returns false. No writing in between.
+  void scan(MailboxId mailbox, UidRange range, unsigned wants, const std::function<bool(const MessageRow&)>& visit);
+  /// Appends to out at most length octets of a message (prefix included) from offset; fewer at its end. Length is best kept
+  /// at or below kChunkSize.
+  void read(MessageId message, uint64_t offset, uint64_t length, std::string& out);
+
+  uint64_t used_bytes();
+  /// Makes all that was committed durable: one flush of the file's log.
+  Flushed flush();
+  /// Background work: checkpoint, purge of what was expunged before that time, and of the log.
+  void maintain(UnixTime expunged_before, UnixTime log_before);
+  int wal_pages() const { return database_.wal_pages(); }
+  void checkpoint() { database_.checkpoint(); }
+  int64_t data_version() { return database_.data_version(); }
+  /// Lets go of what a cached handle need not keep.
+  void release_memory();
+
+ private:
+  friend class Edit;
+  void prepare_state();
+  void create_default_mailboxes();
+  void purge_expunged(UnixTime before);
+  AccountId id_;
+  const Clock& clock_;
+  Database database_;
+  int lock_file_ = -1;
+  // The chunk that was read last: bodies are read in pieces.
+  int64_t cached_chunk_ = -1;
+  std::string chunk_;
+};
+
+enum class FlagChange { replace, add, remove };
+
+struct StoredFlags {
+  UidRanges changed;    // flags are now different
+  UidRanges modified;   // left alone: modseq above unchanged_since (RFC 7162 3.1.3)
+};
+
+/// For COPYUID: from[i] became to[i], in order; both hold the same number of UIDs.
+struct CopiedUids {
+  UidRanges from, to;
+  uint32_t uid_validity = 0;
+};
+
+/// One atomic change of an account. Holds the writer lock from construction on; rolled back unless committed.
+class Edit {
+ public:
+  explicit Edit(Account& account);
+  ~Edit();
+  Edit(const Edit&) = delete;
+  Edit& operator=(const Edit&) = delete;
+
+  /// delivery: the queue's id of the message, or 0. A delivery that this account already had appends nothing and gives UID 0.
+  /// quota: 0 for none. prefix: trace fields for this recipient alone, complete lines with CRLF.
+  StoreResult<Uid> append(MailboxId mailbox, const PreparedMessage& message, std::string_view prefix, Flags flags,
+                          UnixTime internal_date, QueueId delivery, uint64_t quota);
+  StoreResult<CopiedUids> copy(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota);
+  StoreResult<CopiedUids> move(MailboxId from, const UidRanges& uids, MailboxId to);
+  StoredFlags store_flags(MailboxId mailbox, const UidRanges& uids, FlagChange change, Flags flags,
+                          std::optional<ModSeq> unchanged_since);
+  /// Removes what has \Deleted; of uids only, when given. Kept for undelete until maintain() purges it.
+  UidRanges expunge(MailboxId mailbox, const UidRanges* uids);
+  /// The bits of these keywords, new ones made.
+  StoreResult<Flags> keyword_bits(const std::vector<std::string>& names);
+  /// Messages from uid_next on are recent for the next session only (RFC 3501 2.3.2).
+  void claim_recent(MailboxId mailbox);
+
+  /// Makes missing levels above it too (RFC 9051 6.3.4).
+  StoreResult<MailboxId> create_mailbox(std::string_view name, std::string_view special_use);
+  StoreResult<void> delete_mailbox(std::string_view name);
+  /// With its children; renaming INBOX moves its messages to a new mailbox (RFC 9051 6.3.6).
+  StoreResult<void> rename_mailbox(std::string_view from, std::string_view to);
+  StoreResult<void> subscribe(std::string_view name, bool subscribed);
+
+  /// Visible to everybody; durable after the next flush only.
+  void commit();
+  /// Visible and durable.
+  Flushed commit_flushed();
+
+  ModSeq modseq() const { return modseq_; }
+  /// Mailboxes that this edit changed, for hints to other sessions; empty when nothing was changed.
+  std::vector<MailboxId> touched() const;
+
+ private:
+  enum class Kind : int { added = 1, expunged = 2, flags = 3, mailbox = 4 };
+  struct Delta;
+
+  Delta* delta(MailboxId mailbox);  // null: no such mailbox
+  void count_message(Delta& delta, Flags flags, uint64_t size, int sign);
+  bool fits(uint64_t more, uint64_t quota);
+  void store_message(MessageId id, const PreparedMessage& message, std::string_view prefix, UnixTime internal_date);
+  void insert_entry(MailboxId mailbox, Uid uid, Flags flags, MessageId message, uint64_t size);
+  StoreResult<CopiedUids> copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota, bool remove);
+  std::vector<MessageRow> read_slice(MailboxId mailbox, UidRange range);
+  std::optional<MailboxId> find(std::string_view name);
+  MailboxId insert_mailbox(std::string_view name, std::string_view special_use);
+  void write_log();
+
+  Account& account_;
+  std::unique_ptr<WriterLock> lock_;
+  std::unique_ptr<Transaction> transaction_;
+  ModSeq modseq_ = 0;
+  int64_t next_message_ = 0;
+  bool changed_ = false;          // something was written, be it only what has no modseq
+  std::optional<uint64_t> used_;  // octets of the account, once somebody asked
+  std::map<MailboxId, std::unique_ptr<Delta>> deltas_;
+};
+
+}  // namespace postrider::store

@@ -1,0 +1,117 @@
+// The tables of an account file. Numbered steps: a step that was released is never changed, only followed by another.
+#pragma once
+
+#include <array>
+
+#include "store/sqlite.h"
+
+namespace postrider::store {
+
+inline constexpr std::array kAccountMigrations = {
+    Migration{R"sql(
+-- One row. boot: the machine's boot id at the last check; log_floor: changes up to here were pruned from the log.
+CREATE TABLE state(
+  id INTEGER PRIMARY KEY CHECK(id = 1),
+  modseq INTEGER NOT NULL,
+  next_message INTEGER NOT NULL,
+  uid_validity INTEGER NOT NULL,
+  log_floor INTEGER NOT NULL,
+  boot TEXT NOT NULL
+) STRICT;
+
+-- gone: when it was deleted; 0 while it lives.
+CREATE TABLE mailbox(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL,
+  special_use TEXT NOT NULL,
+  uid_validity INTEGER NOT NULL,
+  uid_next INTEGER NOT NULL,
+  highest_modseq INTEGER NOT NULL,
+  messages INTEGER NOT NULL DEFAULT 0,
+  unseen INTEGER NOT NULL DEFAULT 0,
+  deleted INTEGER NOT NULL DEFAULT 0,
+  size INTEGER NOT NULL DEFAULT 0,
+  first_recent INTEGER NOT NULL DEFAULT 1,
+  gone INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX mailbox_name ON mailbox(name) WHERE gone = 0;
+
+-- Names, not mailboxes: a subscription outlives its mailbox.
+CREATE TABLE subscription(name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keyword(
+  bit INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE COLLATE NOCASE
+) STRICT;
+
+-- Narrow: what SELECT, FLAGS and sync read.
+CREATE TABLE entry(
+  mailbox INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  modseq INTEGER NOT NULL,
+  flags INTEGER NOT NULL,
+  message INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  saved INTEGER NOT NULL,
+  PRIMARY KEY(mailbox, uid)
+) STRICT, WITHOUT ROWID;
+
+-- Made once, when the message entered.
+CREATE TABLE message(
+  id INTEGER PRIMARY KEY,
+  size INTEGER NOT NULL,
+  internal_date INTEGER NOT NULL,
+  prefix_size INTEGER NOT NULL,
+  head_size INTEGER NOT NULL,
+  envelope TEXT NOT NULL,
+  bodystructure TEXT NOT NULL,
+  mime BLOB NOT NULL
+) STRICT;
+
+-- prefix: fields for this recipient alone; data: the root header, what is longer goes on in the chunks.
+CREATE TABLE head(
+  id INTEGER PRIMARY KEY,
+  prefix BLOB NOT NULL,
+  data BLOB NOT NULL
+) STRICT;
+
+-- id: message << 20 | number of the chunk from 0.
+CREATE TABLE chunk(
+  id INTEGER PRIMARY KEY,
+  raw_size INTEGER NOT NULL,
+  zstd INTEGER NOT NULL,
+  data BLOB NOT NULL
+) STRICT;
+
+-- Deliveries that are in this account already, by the queue's id: a replay after a crash finds itself here.
+CREATE TABLE delivery(
+  id INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL
+) STRICT;
+
+-- The log: what each edit did to each mailbox. kind: 1 added, 2 expunged, 3 flags, 4 the mailbox itself.
+CREATE TABLE change(
+  modseq INTEGER NOT NULL,
+  mailbox INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  uids TEXT NOT NULL,
+  time INTEGER NOT NULL,
+  PRIMARY KEY(modseq, mailbox, kind)
+) STRICT, WITHOUT ROWID;
+
+-- Tombstones: kept for undelete until they are purged.
+CREATE TABLE expunged(
+  id INTEGER PRIMARY KEY,
+  mailbox INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  modseq INTEGER NOT NULL,
+  flags INTEGER NOT NULL,
+  message INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  saved INTEGER NOT NULL,
+  time INTEGER NOT NULL
+) STRICT;
+)sql"},
+};
+
+}  // namespace postrider::store

@@ -1,0 +1,91 @@
+#include "store/accounts.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "common/base/log.h"
+
+namespace postrider::store {
+namespace {
+
+// A log of this many pages (4 KiB) is worth a checkpoint.
+constexpr int kGrownPages = 1'000;
+
+void make_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 02770) == 0) {
+    ::chmod(path.c_str(), 02770);  // whatever the umask says: the other daemon may be another user of the group
+  } else if (errno != EEXIST) {
+    throw SqliteError(0, fmt::format("{}: cannot be made: {}", path, std::strerror(errno)));
+  }
+}
+
+}  // namespace
+
+Accounts::Accounts(std::string state, size_t kept_handles, const Clock& clock)
+    : state_(std::move(state)), kept_handles_(kept_handles), clock_(clock) {}
+
+Accounts::~Accounts() = default;
+
+std::string Accounts::path_of(AccountId id) const {
+  return fmt::format("{}/accounts/{:02x}/{}.db", state_, static_cast<uint64_t>(id) & 0xff, id);
+}
+
+Accounts::Lease Accounts::open(AccountId id) {
+  {
+    std::lock_guard guard(mutex_);
+    if (auto found = by_id_.find(id); found != by_id_.end()) {
+      std::unique_ptr<Account> account = std::move(*found->second);
+      idle_.erase(found->second);
+      by_id_.erase(found);
+      return {*this, std::move(account)};
+    }
+  }
+  std::string path = path_of(id);
+  try {
+    return {*this, std::make_unique<Account>(path, id, OpenMode::must_exist, clock_)};
+  } catch (const SqliteError&) {
+    struct stat status{};
+    if (::stat(path.c_str(), &status) == 0) throw;
+  }
+  make_directory(state_ + "/accounts");
+  make_directory(path.substr(0, path.rfind('/')));
+  return {*this, std::make_unique<Account>(path, id, OpenMode::create, clock_)};
+}
+
+Accounts::Lease::~Lease() {
+  if (account_ != nullptr) owner_->give_back(std::move(account_));
+}
+
+void Accounts::give_back(std::unique_ptr<Account> account) {
+  account->release_memory();
+  std::unique_ptr<Account> dropped;  // closed outside the lock
+  std::lock_guard guard(mutex_);
+  AccountId id = account->id();
+  if (account->wal_pages() >= kGrownPages && std::find(grown_.begin(), grown_.end(), id) == grown_.end()) grown_.push_back(id);
+  idle_.push_front(std::move(account));
+  by_id_.emplace(id, idle_.begin());
+  if (idle_.size() <= kept_handles_) return;
+  auto last = std::prev(idle_.end());
+  auto [begin, end] = by_id_.equal_range((*last)->id());
+  by_id_.erase(std::find_if(begin, end, [&](const auto& item) { return item.second == last; }));
+  dropped = std::move(*last);
+  idle_.erase(last);
+}
+
+void Accounts::forget(AccountId id) {
+  std::lock_guard guard(mutex_);
+  auto [begin, end] = by_id_.equal_range(id);
+  for (auto it = begin; it != end; ++it) idle_.erase(it->second);
+  by_id_.erase(begin, end);
+}
+
+std::vector<AccountId> Accounts::take_grown() {
+  std::lock_guard guard(mutex_);
+  return std::exchange(grown_, {});
+}
+
+}  // namespace postrider::store

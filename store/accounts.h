@@ -1,0 +1,58 @@
+// The account files of a state folder, and the handles that are kept open. Safe to use from any thread.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "store/account.h"
+
+namespace postrider::store {
+
+class Accounts {
+ public:
+  /// state: the state folder. kept_handles: how many idle handles stay open (about 140 KiB each).
+  Accounts(std::string state, size_t kept_handles, const Clock& clock);
+  ~Accounts();
+
+  /// An account, for one thread, until the lease ends; then the handle goes back to the cache.
+  class Lease {
+   public:
+    Lease(Accounts& owner, std::unique_ptr<Account> account) : owner_(&owner), account_(std::move(account)) {}
+    ~Lease();
+    Lease(Lease&&) = default;
+    Lease& operator=(Lease&&) = delete;
+    Account* operator->() const { return account_.get(); }
+    Account& operator*() const { return *account_; }
+
+   private:
+    Accounts* owner_;
+    std::unique_ptr<Account> account_;
+  };
+
+  /// Opens the account; makes its file when it is not there yet (its row in the directory is what makes an account exist).
+  Lease open(AccountId id);
+  /// Drops idle handles of an account, for instance before its file is removed.
+  void forget(AccountId id);
+  /// Where an account's file lies: accounts/xx/ID.db.
+  std::string path_of(AccountId id) const;
+  /// Accounts whose log has grown enough to be checkpointed, each named once; for the background thread.
+  std::vector<AccountId> take_grown();
+
+ private:
+  friend class Lease;
+  void give_back(std::unique_ptr<Account> account);
+
+  std::string state_;
+  size_t kept_handles_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::list<std::unique_ptr<Account>> idle_;  // most recently used first
+  std::unordered_multimap<AccountId, std::list<std::unique_ptr<Account>>::iterator> by_id_;
+  std::vector<AccountId> grown_;
+};
+
+}  // namespace postrider::store

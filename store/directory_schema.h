@@ -1,0 +1,58 @@
+// The tables of directory.db. Numbered steps: a step that was released is never changed, only followed by another.
+#pragma once
+
+#include <array>
+
+#include "store/sqlite.h"
+
+namespace postrider::store {
+
+inline constexpr std::array kDirectoryMigrations = {
+    Migration{R"sql(
+-- One row. version: grows with every change.
+CREATE TABLE state(
+  id INTEGER PRIMARY KEY CHECK(id = 1),
+  version INTEGER NOT NULL
+) STRICT;
+INSERT INTO state VALUES(1, 1);
+
+-- name: A-label, lower case. number: in the order in which they were made. catch_all: an address, or empty.
+CREATE TABLE domain(
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  catch_all TEXT NOT NULL DEFAULT '',
+  created INTEGER NOT NULL
+) STRICT;
+
+-- id names the account's file and is never used again. local: without quotes, ASCII in lower case.
+CREATE TABLE account(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  local TEXT NOT NULL,
+  domain TEXT NOT NULL,
+  quota INTEGER NOT NULL DEFAULT 0,
+  enabled INTEGER NOT NULL DEFAULT 1,
+  created INTEGER NOT NULL,
+  UNIQUE(domain, local)
+) STRICT;
+
+CREATE TABLE credential(
+  account INTEGER PRIMARY KEY,
+  argon2id TEXT NOT NULL,
+  scram_salt BLOB NOT NULL,
+  scram_iterations INTEGER NOT NULL,
+  stored_key BLOB NOT NULL,
+  server_key BLOB NOT NULL
+) STRICT;
+
+-- One row for each target of an alias, in the order in which they were given.
+CREATE TABLE alias(
+  domain TEXT NOT NULL,
+  local TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  target TEXT NOT NULL,
+  PRIMARY KEY(domain, local, position)
+) STRICT, WITHOUT ROWID;
+)sql"},
+};
+
+}  // namespace postrider::store

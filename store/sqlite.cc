@@ -1,0 +1,239 @@
+#include "store/sqlite.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "common/base/log.h"
+
+namespace postrider::store {
+namespace {
+
+// How long SQLite waits for a lock that our own lock file does not cover: recovery after a crash, a person's sqlite3 shell.
+constexpr int kBusyTimeoutMs = 10'000;
+// Pages of memory a handle may keep (KiB): DESIGN.md counts about 140 KiB a handle; hot ones may use more.
+constexpr int kCacheKiB = 2'000;
+// A WAL file that grew larger (a message of many MiB) is cut back to this when it starts anew.
+constexpr int kMaxIdleWal = 16 << 20;
+
+[[noreturn]] void fail(sqlite3* db, int code, std::string_view path, std::string_view what) {
+  int extended = db != nullptr ? sqlite3_extended_errcode(db) : code;
+  throw SqliteError(extended, fmt::format("{}: {} ({}, {})", path, db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code),
+                                          what, extended));
+}
+
+/// SQLite would make the file 0644: group write is needed, because the other daemon may be another user.
+void make_file(const std::string& path) {
+  int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+  if (file < 0) throw SqliteError(SQLITE_CANTOPEN, fmt::format("{}: {}", path, std::strerror(errno)));
+  ::fchmod(file, 0660);  // whatever the umask says; fails harmlessly where the file is another user's
+  ::close(file);
+  // The name must survive a power cut as the content will.
+  int directory = ::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory >= 0) {
+    ::fsync(directory);
+    ::close(directory);
+  }
+}
+
+}  // namespace
+
+bool SqliteError::is_full() const { return (code_ & 0xff) == SQLITE_FULL; }
+bool SqliteError::is_busy() const { return (code_ & 0xff) == SQLITE_BUSY || (code_ & 0xff) == SQLITE_LOCKED; }
+bool SqliteError::is_constraint() const { return (code_ & 0xff) == SQLITE_CONSTRAINT; }
+bool SqliteError::is_corrupt() const { return (code_ & 0xff) == SQLITE_CORRUPT || (code_ & 0xff) == SQLITE_NOTADB; }
+
+void Statement::bind_at(int position, int64_t value) { sqlite3_bind_int64(stmt_, position, value); }
+void Statement::bind_at(int position, std::string_view text) {
+  sqlite3_bind_text64(stmt_, position, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
+}
+void Statement::bind_at(int position, Blob blob) {
+  sqlite3_bind_blob64(stmt_, position, blob.bytes.data() != nullptr ? blob.bytes.data() : "", blob.bytes.size(), SQLITE_STATIC);
+}
+void Statement::bind_at(int position, std::nullptr_t) { sqlite3_bind_null(stmt_, position); }
+
+bool Statement::step() {
+  int code = sqlite3_step(stmt_);
+  if (code == SQLITE_ROW) return true;
+  if (code != SQLITE_DONE) {
+    int extended = sqlite3_extended_errcode(db_);
+    std::string what = fmt::format("{}: {} ({}, {})", sqlite3_db_filename(db_, "main"), sqlite3_errmsg(db_),
+                                   sqlite3_sql(stmt_), extended);
+    sqlite3_reset(stmt_);
+    throw SqliteError(extended, what);
+  }
+  sqlite3_reset(stmt_);
+  return false;
+}
+
+void Statement::run() {
+  while (step()) {
+  }
+}
+
+void Statement::reset() { sqlite3_reset(stmt_); }
+
+int64_t Statement::integer(int column) const { return sqlite3_column_int64(stmt_, column); }
+bool Statement::is_null(int column) const { return sqlite3_column_type(stmt_, column) == SQLITE_NULL; }
+
+std::string_view Statement::text(int column) const {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(stmt_, column));
+  if (text == nullptr) return {};
+  return {text, static_cast<size_t>(sqlite3_column_bytes(stmt_, column))};
+}
+
+std::string_view Statement::blob(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(stmt_, column));
+  if (bytes == nullptr) return {};
+  return {bytes, static_cast<size_t>(sqlite3_column_bytes(stmt_, column))};
+}
+
+struct Database::Cached {
+  explicit Cached(std::string text) : sql(std::move(text)) {}
+  ~Cached() { sqlite3_finalize(stmt); }
+  Cached(const Cached&) = delete;
+  Cached& operator=(const Cached&) = delete;
+  std::string sql;  // the key of the map points here
+  sqlite3_stmt* stmt = nullptr;
+  Statement statement;
+};
+
+Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(path) {
+  if (mode == OpenMode::create && !std::filesystem::exists(path)) make_file(path);
+  int code = sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  try {
+    if (code != SQLITE_OK) fail(db_, code, path, "open");
+    sqlite3_busy_timeout(db_, kBusyTimeoutMs);
+    // The last handle of an account must not pay for a checkpoint when it closes; the background does that.
+    sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+    execute(fmt::format("PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY; "
+                        "PRAGMA journal_size_limit={};",
+                        sync == Sync::full ? "FULL" : "NORMAL", kCacheKiB, kMaxIdleWal));
+    sqlite3_wal_hook(
+        db_,
+        [](void* self, sqlite3*, const char*, int pages) {
+          static_cast<Database*>(self)->wal_pages_ = pages;
+          return SQLITE_OK;
+        },
+        this);
+  } catch (...) {
+    sqlite3_close_v2(db_);
+    throw;
+  }
+}
+
+Database::~Database() {
+  cache_.clear();
+  sqlite3_close_v2(db_);
+}
+
+Statement& Database::prepare(std::string_view sql) {
+  if (auto found = cache_.find(sql); found != cache_.end()) return found->second->statement;
+  auto cached = std::make_unique<Cached>(std::string(sql));
+  int code = sqlite3_prepare_v3(db_, cached->sql.data(), static_cast<int>(cached->sql.size()), SQLITE_PREPARE_PERSISTENT,
+                                &cached->stmt, nullptr);
+  if (code != SQLITE_OK) fail(db_, code, path_, sql);
+  cached->statement = Statement(db_, cached->stmt);
+  std::string_view key = cached->sql;
+  return cache_.emplace(key, std::move(cached)).first->second->statement;
+}
+
+void Database::execute(const std::string& sql) {
+  int code = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) fail(db_, code, path_, sql);
+}
+
+int64_t Database::last_insert_id() const { return sqlite3_last_insert_rowid(db_); }
+int64_t Database::changes() const { return sqlite3_changes64(db_); }
+
+int64_t Database::data_version() {
+  Statement& statement = prepare("PRAGMA data_version");
+  Rows rows(statement);
+  rows.next();
+  return rows->integer(0);
+}
+
+int64_t Database::user_version() {
+  Statement& statement = prepare("PRAGMA user_version");
+  Rows rows(statement);
+  rows.next();
+  return rows->integer(0);
+}
+
+void Database::set_user_version(int64_t version) { execute(fmt::format("PRAGMA user_version={}", version)); }
+
+void Database::flush() {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+  if (file == nullptr || file->pMethods == nullptr) return;  // no WAL was opened: nothing was written through this handle
+  int code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+  if (code != SQLITE_OK) throw SqliteError(code, fmt::format("{}-wal: cannot flush ({})", path_, sqlite3_errstr(code)));
+}
+
+void Database::checkpoint() {
+  int log = 0;
+  int moved = 0;
+  int code = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, &log, &moved);
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) fail(db_, code, path_, "checkpoint");
+  wal_pages_ = log - moved;
+}
+
+Transaction::Transaction(Database& database) : database_(database) { database_.prepare("BEGIN IMMEDIATE").run(); }
+
+Transaction::~Transaction() {
+  if (!open_) return;
+  try {
+    // SQLite may have rolled back by itself (disk full); then this fails, and that is all the same.
+    if (sqlite3_get_autocommit(database_.db_) == 0) database_.prepare("ROLLBACK").run();
+  } catch (const SqliteError& error) {
+    log_warn("rollback_failed", {{"file", database_.path()}, {"reason", error.what()}});
+  }
+}
+
+void Transaction::commit() {
+  database_.prepare("COMMIT").run();
+  open_ = false;
+}
+
+ReadTransaction::~ReadTransaction() {
+  try {
+    database_.prepare("COMMIT").run();
+  } catch (const SqliteError& error) {
+    log_warn("end_of_read_failed", {{"file", database_.path()}, {"reason", error.what()}});
+  }
+}
+
+void migrate(Database& database, std::span<const Migration> migrations) {
+  auto newest = static_cast<int64_t>(migrations.size());
+  if (database.user_version() == newest) return;
+  int64_t old = database.user_version();
+  if (old > newest) {
+    throw SqliteError(SQLITE_ERROR, fmt::format("{}: was written by a newer Postrider (version {}, this one knows {}); start the "
+                                                "newer program, or go back to the copy it made before it migrated",
+                                                database.path(), old, newest));
+  }
+  if (old > 0) {
+    std::string copy = fmt::format("{}.before-v{}", database.path(), newest);
+    if (!std::filesystem::exists(copy)) {
+      std::string unfinished = copy + ".tmp";
+      std::filesystem::remove(unfinished);
+      database.prepare("VACUUM INTO ?1").bind(unfinished).run();
+      std::filesystem::rename(unfinished, copy);
+      log_info("migration_snapshot", {{"file", copy}, {"from_version", old}});
+    }
+  }
+  Transaction transaction(database);
+  old = database.user_version();  // another process may have been first
+  for (int64_t version = old; version < newest; ++version) database.execute(migrations[static_cast<size_t>(version)].sql);
+  if (old < newest) database.set_user_version(newest);
+  transaction.commit();
+}
+
+}  // namespace postrider::store
