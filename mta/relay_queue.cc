@@ -79,7 +79,7 @@ void RelayQueue::add(const std::string& name, Work work) {
   DestinationPtr& destination = destinations_[name];
   if (destination == nullptr) destination = std::make_shared<Destination>(name, loop_);
   if (clock_.unix_time() < destination->dead_until) {
-    put_off(work, destination->reason);
+    put_off_dead(*destination, work);
     return;
   }
   if (destination->waiting.size() >= kMaxWaitingWork) {
@@ -162,14 +162,12 @@ asio::awaitable<bool> RelayQueue::wait_for_work(DestinationPtr destination, bool
   co_return !stopping_ && !destination->waiting.empty();
 }
 
-void RelayQueue::attempted(Destination& destination, const Work& work, const std::vector<Outcome>& outcomes) {
+void RelayQueue::attempted(Destination& destination, const Work& work, std::vector<Outcome> outcomes) {
+  bool unreachable = std::any_of(outcomes.begin(), outcomes.end(),
+                                 [](const Outcome& outcome) { return outcome.kind == Outcome::Kind::unreachable; });
+  if (unreachable) declare_dead(destination, outcomes);
   settle(work, outcomes);
-  auto dead = std::find_if(outcomes.begin(), outcomes.end(),
-                           [](const Outcome& outcome) { return outcome.kind == Outcome::Kind::unreachable; });
-  if (dead != outcomes.end()) {
-    declare_dead(destination, *dead);
-    return;
-  }
+  if (unreachable) return;
   destination.allowed = std::min(destination.allowed + 1, limits_.connections_per_destination);
   bool was_dead = std::exchange(destination.failures, 0) > 0;
   bool room = destination.crowded && destination.waiting.size() < kMaxWaitingWork / 2;
@@ -177,7 +175,7 @@ void RelayQueue::attempted(Destination& destination, const Work& work, const std
   if (was_dead || room) release_(destination.name);
 }
 
-void RelayQueue::declare_dead(Destination& destination, const Outcome& reason) {
+void RelayQueue::declare_dead(Destination& destination, std::vector<Outcome>& outcomes) {
   destination.allowed = std::max<size_t>(destination.allowed / 2, 1);
   // Others are still talking to it: one lost connection says little.
   if (destination.workers > 1 && destination.failures == 0) return;
@@ -185,14 +183,25 @@ void RelayQueue::declare_dead(Destination& destination, const Outcome& reason) {
   ++destination.failures;
   destination.allowed = 1;
   destination.dead_until = clock_.unix_time() + wait.count();
-  destination.reason = reason;
+  for (Outcome& outcome : outcomes) {
+    if (outcome.kind != Outcome::Kind::unreachable) continue;
+    destination.reason = outcome;
+    outcome.not_before = destination.dead_until;  // this message is the next probe
+  }
   destination.reason.attempted = false;
   log_info("destination_dead", {{"destination", destination.name},
                                 {"failures", destination.failures},
                                 {"until", destination.dead_until},
                                 {"waiting", destination.waiting.size()},
-                                {"reason", reason.reply}});
-  for (const Work& work : std::exchange(destination.waiting, {})) put_off(work, destination.reason);
+                                {"reason", destination.reason.reply}});
+  for (const Work& work : std::exchange(destination.waiting, {})) put_off_dead(destination, work);
+}
+
+void RelayQueue::put_off_dead(const Destination& destination, const Work& work) {
+  Outcome outcome = destination.reason;
+  UnixTime by_schedule = clock_.unix_time() + retry_interval(settler_.schedule(), destination.failures).count();
+  outcome.not_before = std::max(destination.dead_until, by_schedule);
+  put_off(work, outcome);
 }
 
 void RelayQueue::put_off(const Work& work, const Outcome& outcome) {

@@ -1,9 +1,9 @@
 // Remote recipients in hand, by destination: who is tried when, over how many connections.
 //
 // A destination begins with one connection; each message that it takes allows one more, trouble halves them. One that cannot
-// be reached is dead for a while: its recipients wait in the queue, by their own schedule, without an attempt; the first of
-// them that comes back then is the probe; when that succeeds all the others are released. So a dead destination costs one
-// connection attempt now and then, and a slow one holds up nobody else.
+// be reached is dead for a while. The message that found that out comes back as the probe when the while is over; the others
+// wait longer, without an attempt, and are released as soon as a probe succeeds. So a dead destination costs one connection
+// attempt now and then, and a slow one holds up nobody else.
 //
 // One loop and thread for all of it.
 #pragma once
@@ -24,7 +24,7 @@
 namespace postrider {
 
 constexpr size_t kMaxWaitingWork = 500;                   // of one destination in memory; the rest waits on the disk
-constexpr std::chrono::seconds kMaxDeadTime{300};         // a dead destination is probed as often as this at least
+constexpr std::chrono::seconds kMaxDeadTime{300};         // between two probes of a dead destination
 constexpr std::chrono::seconds kRelayStopGrace{5};        // for transactions that are under way at the end
 
 struct RelayLimits {
@@ -61,9 +61,10 @@ class RelayQueue final : public RemoteDelivery {
   void staff(const DestinationPtr& destination);
   asio::awaitable<void> work_for(DestinationPtr destination);
   asio::awaitable<bool> wait_for_work(DestinationPtr destination, bool keep);
-  void attempted(Destination& destination, const Work& work, const std::vector<Outcome>& outcomes);
-  void declare_dead(Destination& destination, const Outcome& reason);
+  void attempted(Destination& destination, const Work& work, std::vector<Outcome> outcomes);
+  void declare_dead(Destination& destination, std::vector<Outcome>& outcomes);
   void put_off(const Work& work, const Outcome& outcome);
+  void put_off_dead(const Destination& destination, const Work& work);
   void settle(const Work& work, const std::vector<Outcome>& outcomes);
   void worker_ended(const DestinationPtr& destination);
   void end_if_done();

@@ -36,6 +36,18 @@ void open_acceptor(Acceptor& acceptor, const asio::ip::tcp::endpoint& endpoint, 
   if (!error) acceptor.listen(kBacklog, error);
 }
 
+/// SO_REUSEPORT would let a second server of the same user share the port without a word, and half of the connections with
+/// it; so the port is tried once without.
+std::error_code try_port(asio::io_context& loop, const asio::ip::tcp::endpoint& endpoint) {
+  std::error_code error, ignored;
+  Acceptor probe(loop);
+  probe.open(endpoint.protocol(), error);
+  if (!error) probe.set_option(Acceptor::reuse_address(true), error);
+  if (endpoint.address().is_v6()) probe.set_option(asio::ip::v6_only(false), ignored);
+  if (!error) probe.bind(endpoint, error);
+  return error;
+}
+
 // Asio's error category knows nothing of std::errc: the numbers are compared.
 bool lacks_ipv6(const std::error_code& error) {
   return error.value() == EAFNOSUPPORT || error.value() == EADDRNOTAVAIL;
@@ -224,7 +236,8 @@ Result<uint16_t> Server::listen(const ListenOptions& options, Session session, R
   asio::ip::tcp::endpoint endpoint(address, options.port);
   for (auto& loop : impl_->loops) {
     Acceptor acceptor(loop->context);
-    open_acceptor(acceptor, endpoint, error);
+    if (options.port != 0 && loop == impl_->loops.front()) error = try_port(loop->context, endpoint);
+    if (!error) open_acceptor(acceptor, endpoint, error);
     if (error && lacks_ipv6(error) && address == asio::ip::address(asio::ip::address_v6::any())) {
       endpoint = asio::ip::tcp::endpoint(asio::ip::address_v4::any(), endpoint.port());
       acceptor = Acceptor(loop->context);

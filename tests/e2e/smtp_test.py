@@ -66,7 +66,7 @@ class SwaksTest(support.ServerTest):
         self.assert_refused(self.swaks("submission", "--tls", to=BOB, sender=ALICE), "530 5.7.0")
 
     def test_sender_of_another_account(self):
-        self.assert_refused(self.swaks("submission", "--tls", *self.login(), to=BOB, sender=BOB), "550 5.7.1")
+        self.assert_refused(self.swaks("submission", "--tls", *self.login(), to=BOB, sender=BOB), "553 5.7.1")
 
 
 class SmtpTest(support.ServerTest):

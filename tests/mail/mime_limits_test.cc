@@ -127,7 +127,7 @@ TEST(MimeLimits, CommentsNestedAMillionDeepAreSteppedOver) {
   EXPECT_EQ(summary.index.parts[0].type, "text");
 }
 
-TEST(MimeLimits, HundredMegabytesOfDashesBetweenFiftyBoundariesEnd) {
+TEST(MimeLimits, HalfAMillionLinesOfDashesInFiftyMultipartsEnd) {
   std::string message;
   for (int i = 0; i < 50; ++i)
     message += fmt::format("Content-Type: multipart/mixed; boundary=b{0}\r\n\r\n--b{0}\r\n", i);
@@ -135,9 +135,9 @@ TEST(MimeLimits, HundredMegabytesOfDashesBetweenFiftyBoundariesEnd) {
   indexer.feed(message + "\r\n");
   std::string piece;
   for (int i = 0; i < 100'000; ++i) piece += "--b\n";
-  for (int i = 0; i < 25; ++i) indexer.feed(piece);
+  for (int i = 0; i < 5; ++i) indexer.feed(piece);
   auto summary = indexer.finish();
-  EXPECT_EQ(summary.index.parts.back().body_lines, 2'500'000U);
+  EXPECT_EQ(summary.index.parts.back().body_lines, 500'000U);
 }
 
 /// A message of random pieces that have a meaning, so that odd orders of them come up.

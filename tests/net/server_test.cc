@@ -80,19 +80,19 @@ TEST_F(ServerTest, ServesManyConnectionsOnSeveralLoops) {
 
 TEST_F(ServerTest, ASessionStaysOnItsLoop) {
   std::promise<bool> same;
-  WorkerPool pool(1);
+  auto pool = std::make_unique<WorkerPool>(1);
   start(2, {}, [&](std::shared_ptr<Connection> connection, size_t) -> asio::awaitable<void> {
     const auto here = std::this_thread::get_id();
     co_await connection->read_more();
     auto job = [] {};
-    co_await pool.run(std::move(job));
+    co_await pool->run(std::move(job));
     same.set_value(std::this_thread::get_id() == here);
   });
   auto socket = dial();
   asio::write(socket, asio::buffer("x", 1));
   EXPECT_TRUE(same.get_future().get());
   TearDown();
-  server_.reset();
+  pool.reset();  // before the loops that its results go to
 }
 
 TEST_F(ServerTest, ThoseAboveTheLimitOfAnAddressAreToldSo) {

@@ -12,8 +12,8 @@ namespace postrider::net {
 namespace {
 
 TEST(WorkerPool, GivesTheResultBackOnTheCallersLoop) {
-  WorkerPool pool(2);
   Loop loop;
+  WorkerPool pool(2);
   auto talk = [&]() -> asio::awaitable<void> {
     const auto here = std::this_thread::get_id();
     auto job = [] { return std::this_thread::get_id(); };
@@ -25,8 +25,8 @@ TEST(WorkerPool, GivesTheResultBackOnTheCallersLoop) {
 }
 
 TEST(WorkerPool, RunsJobsThatGiveNothing) {
-  WorkerPool pool(1);
   Loop loop;
+  WorkerPool pool(1);
   bool ran = false;
   auto talk = [&]() -> asio::awaitable<void> {
     auto job = [&ran] { ran = true; };
@@ -37,8 +37,8 @@ TEST(WorkerPool, RunsJobsThatGiveNothing) {
 }
 
 TEST(WorkerPool, TakesAndGivesWhatCanOnlyBeMoved) {
-  WorkerPool pool(1);
   Loop loop;
+  WorkerPool pool(1);
   auto talk = [&]() -> asio::awaitable<void> {
     auto job = [owned = std::make_unique<int>(42)]() mutable { return std::move(owned); };
     auto back = co_await pool.run(std::move(job));
@@ -48,8 +48,8 @@ TEST(WorkerPool, TakesAndGivesWhatCanOnlyBeMoved) {
 }
 
 TEST(WorkerPool, CarriesExceptionsToTheCallerOnItsLoop) {
-  WorkerPool pool(1);
   Loop loop;
+  WorkerPool pool(1);
   std::string message;
   auto talk = [&]() -> asio::awaitable<void> {
     const auto here = std::this_thread::get_id();
@@ -66,8 +66,8 @@ TEST(WorkerPool, CarriesExceptionsToTheCallerOnItsLoop) {
 }
 
 TEST(WorkerPool, JobsOfManySessionsRunSideBySide) {
-  WorkerPool pool(2);
   Loop loop;
+  WorkerPool pool(2);
   std::promise<void> second_began;
   auto first = [&]() -> asio::awaitable<void> {
     auto job = [&] { second_began.get_future().wait(); };
