@@ -18,7 +18,8 @@ size_t loops_of(const Config& config) {
 }
 
 std::string pid_path(const Config& config) {
-  return config.server.pid_directory.empty() ? config.in_state("imapd.pid") : config.server.pid_directory + "/imapd.pid";
+  return config.server.pid_directory.empty() ? config.in_state("imapd.pid")
+                                             : config.server.pid_directory + "/imapd.pid";
 }
 
 bool is_there(const std::string& path) {
@@ -41,7 +42,8 @@ net::ConnectionLimits ImapDaemon::limits() const {
 }
 
 std::vector<ImapDaemon::Port> ImapDaemon::ports() const {
-  return {{"imap", config_.imap.address, config_.imap.port, false}, {"imaps", config_.imaps.address, config_.imaps.port, true}};
+  return {{"imap", config_.imap.address, config_.imap.port, false},
+          {"imaps", config_.imaps.address, config_.imaps.port, true}};
 }
 
 Result<void> ImapDaemon::open() {
@@ -88,7 +90,8 @@ Result<void> ImapDaemon::open_store() {
   try {
     service_ = std::make_unique<ImapService>(config_, server_, tls_, clock_);
     // The purge of what was expunged long ago is mta's.
-    maintenance_ = std::make_unique<store::Maintenance>(service_->services().accounts, clock_, store::Maintenance::Options());
+    maintenance_ =
+        std::make_unique<store::Maintenance>(service_->services().accounts, clock_, store::Maintenance::Options());
     service_->start();
   } catch (const std::exception& error) {
     return failure(fmt::format("The store in {} cannot be opened: {}", config_.server.state, error.what()));

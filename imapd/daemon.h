@@ -22,7 +22,8 @@ class ImapDaemon {
   ImapDaemon(config::LoadOptions options, Config config);
   ~ImapDaemon();
 
-  /// Binds, drops privileges, opens the store. The error is a sentence that says what and where; nothing half-made stays.
+  /// Binds, drops privileges, opens the store. The error is a sentence that says what and where; nothing half-made
+  /// stays.
   Result<void> open();
   /// Until SIGTERM and the end of the last session.
   void run();

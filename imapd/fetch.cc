@@ -45,14 +45,27 @@ FetchRun::FetchRun(std::vector<FetchItem> items, FetchOptions options, const Vie
 void FetchRun::add_item(FetchItem fetch) {
   Item item{fetch.kind, {}, {}, {}};
   switch (fetch.kind) {
-    case Kind::flags: has_flags_ = true; break;
-    case Kind::uid: has_uid_ = true; break;
-    case Kind::modseq: has_modseq_ = true; break;
-    case Kind::size: break;
-    case Kind::internal_date: wants_ |= store::kWantDate; break;
-    case Kind::envelope: wants_ |= store::kWantEnvelope; break;
+    case Kind::flags:
+      has_flags_ = true;
+      break;
+    case Kind::uid:
+      has_uid_ = true;
+      break;
+    case Kind::modseq:
+      has_modseq_ = true;
+      break;
+    case Kind::size:
+      break;
+    case Kind::internal_date:
+      wants_ |= store::kWantDate;
+      break;
+    case Kind::envelope:
+      wants_ |= store::kWantEnvelope;
+      break;
     case Kind::body:
-    case Kind::body_structure: wants_ |= store::kWantStructure; break;
+    case Kind::body_structure:
+      wants_ |= store::kWantStructure;
+      break;
     case Kind::rfc822:
     case Kind::rfc822_header:
     case Kind::rfc822_text:
@@ -60,7 +73,9 @@ void FetchRun::add_item(FetchItem fetch) {
       fetch = as_section(fetch.kind);
       item.kind = Kind::section;
       break;
-    case Kind::section: append_section_name(item.name, fetch); break;
+    case Kind::section:
+      append_section_name(item.name, fetch);
+      break;
   }
   if (item.kind == Kind::section) {
     want_section(fetch.section);
@@ -151,11 +166,21 @@ void FetchRun::compose(store::Account& account, const store::MessageRow& row, ui
 void FetchRun::append_item(store::Account& account, const Item& item, const store::MessageRow& row) {
   std::string& out = text();
   switch (item.kind) {
-    case Kind::flags: append_flags_item(row); break;
-    case Kind::uid: append_format(out, "UID {}", row.uid); break;
-    case Kind::modseq: append_format(out, "MODSEQ ({})", row.modseq); break;
-    case Kind::size: append_format(out, "RFC822.SIZE {}", row.size); break;
-    case Kind::internal_date: append_format(out, "INTERNALDATE \"{}\"", format_imap_date_time(row.internal_date)); break;
+    case Kind::flags:
+      append_flags_item(row);
+      break;
+    case Kind::uid:
+      append_format(out, "UID {}", row.uid);
+      break;
+    case Kind::modseq:
+      append_format(out, "MODSEQ ({})", row.modseq);
+      break;
+    case Kind::size:
+      append_format(out, "RFC822.SIZE {}", row.size);
+      break;
+    case Kind::internal_date:
+      append_format(out, "INTERNALDATE \"{}\"", format_imap_date_time(row.internal_date));
+      break;
     case Kind::envelope:
       out += "ENVELOPE ";
       out += row.envelope;
@@ -168,14 +193,17 @@ void FetchRun::append_item(store::Account& account, const Item& item, const stor
       out += "BODYSTRUCTURE ";
       out += row.bodystructure;
       break;
-    default: append_section(account, item, row); break;
+    default:
+      append_section(account, item, row);
+      break;
   }
 }
 
 void FetchRun::append_flags_item(const store::MessageRow& row) {
   std::string& out = text();
   out += "FLAGS ";
-  append_flags(out, row.flags.bits(), view_.keywords(), store::Flags::kFirstKeywordBit, row.uid >= view_.first_recent());
+  append_flags(out, row.flags.bits(), view_.keywords(), store::Flags::kFirstKeywordBit,
+               row.uid >= view_.first_recent());
 }
 
 void FetchRun::append_section(store::Account& account, const Item& item, const store::MessageRow& row) {

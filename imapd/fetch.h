@@ -1,8 +1,8 @@
 // FETCH as work that can be put down and taken up again: each call makes about kWorkSlice octets of responses, whatever
 // the messages' sizes, so memory is bounded and nobody waits for a large one.
 //
-// What the items want decides what is read: FLAGS, UID and MODSEQ touch the narrow table only, ENVELOPE and BODYSTRUCTURE
-// are stored as they are sent, a header lies beside the body, and a body is read in pieces as it is sent.
+// What the items want decides what is read: FLAGS, UID and MODSEQ touch the narrow table only, ENVELOPE and
+// BODYSTRUCTURE are stored as they are sent, a header lies beside the body, and a body is read in pieces as it is sent.
 #pragma once
 
 #include <cstdint>

@@ -13,7 +13,7 @@ namespace {
 struct Node {
   const store::Mailbox* mailbox = nullptr;  // null: \NonExistent
   bool subscribed = false;
-  bool has_children = false;         // mailboxes
+  bool has_children = false;  // mailboxes
   bool subscribed_below = false;
   bool special_below = false;
 };
@@ -106,7 +106,8 @@ std::vector<ListPattern> compile(const ListCommand& command) {
 }
 
 bool any_matches(const std::vector<ListPattern>& patterns, std::string_view name) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const ListPattern& pattern) { return pattern.matches(name); });
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const ListPattern& pattern) { return pattern.matches(name); });
 }
 
 }  // namespace

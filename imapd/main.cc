@@ -20,14 +20,15 @@ SYNOPSIS
   imapd --help | --version
 
 DESCRIPTION
-  imapd serves the mailboxes that mta delivers into, by IMAP4rev1 (RFC 3501) and its usual extensions, on ports 143 (with
-  STARTTLS) and 993 (TLS from the first octet). What a program is told is done (APPEND, COPY, MOVE, STORE, EXPUNGE answered
-  OK) is on disk. Programs that wait in IDLE hear of new mail as soon as mta has it. Passwords are taken under TLS, or from
-  this machine itself. It runs in the foreground and writes its log to standard error, one line an event.
+  imapd serves the mailboxes that mta delivers into, by IMAP4rev1 (RFC 3501) and its usual extensions, on ports 143
+  (with STARTTLS) and 993 (TLS from the first octet). What a program is told is done (APPEND, COPY, MOVE, STORE, EXPUNGE
+  answered OK) is on disk. Programs that wait in IDLE hear of new mail as soon as mta has it. Passwords are taken under
+  TLS, or from this machine itself. It runs in the foreground and writes its log to standard error, one line an event.
 
 OPTIONS
-  --config FILE   The configuration, in TOML. Without it: DIR/config.toml where --state is given and that file is there,
-                  otherwise /etc/postrider/config.toml, otherwise the defaults alone. docs/configuration.md has every key.
+  --config FILE   The configuration, in TOML. Without it: DIR/config.toml where --state is given and that file is
+                  there, otherwise /etc/postrider/config.toml, otherwise the defaults alone. docs/configuration.md has
+                  every key.
   --state DIR     The state folder, whatever the configuration says.
   --check         Read the configuration and the certificate, say what is wrong with them, and do nothing else.
   --help          This text.
@@ -38,10 +39,10 @@ ENVIRONMENT
                   Any key of the configuration, for instance POSTRIDER_IMAP_PORT=2143. It comes before the file.
 
 SIGNALS
-  SIGHUP          Read the configuration and the certificate again. Sessions go on; ports and the state folder change with
-                  a restart only.
-  SIGTERM, SIGINT Take no new connections, let sessions finish their command (at most server.drain_timeout), say goodbye to
-                  those that wait, then end.
+  SIGHUP          Read the configuration and the certificate again. Sessions go on; ports and the state folder change
+                  with a restart only.
+  SIGTERM, SIGINT Take no new connections, let sessions finish their command (at most server.drain_timeout), say goodbye
+                  to those that wait, then end.
 
 FILES
   STATE/directory.db      domains, accounts, aliases; see mailctl

@@ -28,7 +28,8 @@ void Registry::leave(store::AccountId account, size_t loop, Listener& listener) 
   std::lock_guard lock(mutex_);
   auto counts = counts_.find(account);
   --counts->second[loop];
-  if (std::all_of(counts->second.begin(), counts->second.end(), [](uint32_t n) { return n == 0; })) counts_.erase(counts);
+  if (std::all_of(counts->second.begin(), counts->second.end(), [](uint32_t n) { return n == 0; }))
+    counts_.erase(counts);
 }
 
 void Registry::changed(store::AccountId account, size_t own_loop, const Listener* who) {

@@ -81,13 +81,15 @@ SearchRun::Key SearchRun::prepare(SearchKey key, const std::vector<std::string>&
   if (key.kind == Kind::keyword) {
     auto same = [&](const std::string& name) { return iequals(name, key.value); };
     auto known = std::find_if(keywords.begin(), keywords.end(), same);
-    if (known != keywords.end()) out.keyword = uint64_t{1} << (known - keywords.begin() + store::Flags::kFirstKeywordBit);
+    if (known != keywords.end())
+      out.keyword = uint64_t{1} << (known - keywords.begin() + store::Flags::kFirstKeywordBit);
   } else {
     out.needle = fold_for_search(key.value);
   }
   for (SearchKey& child : key.children) out.children.push_back(prepare(std::move(child), keywords));
   // What costs little is asked first.
-  std::stable_sort(out.children.begin(), out.children.end(), [](const Key& a, const Key& b) { return cost(a) < cost(b); });
+  std::stable_sort(out.children.begin(), out.children.end(),
+                   [](const Key& a, const Key& b) { return cost(a) < cost(b); });
   return out;
 }
 
@@ -98,14 +100,23 @@ unsigned SearchRun::wants_of(const Key& key) {
     case Kind::internal_on:
     case Kind::internal_since:
     case Kind::older:
-    case Kind::younger: wants = store::kWantDate; break;
+    case Kind::younger:
+      wants = store::kWantDate;
+      break;
     case Kind::sent_before:
     case Kind::sent_on:
     case Kind::sent_since:
-    case Kind::header: wants = store::kWantHead; break;
-    case Kind::body: wants = store::kWantIndex; break;
-    case Kind::text: wants = store::kWantHead | store::kWantIndex; break;
-    default: break;
+    case Kind::header:
+      wants = store::kWantHead;
+      break;
+    case Kind::body:
+      wants = store::kWantIndex;
+      break;
+    case Kind::text:
+      wants = store::kWantHead | store::kWantIndex;
+      break;
+    default:
+      break;
   }
   for (const Key& child : key.children) wants |= wants_of(child);
   return wants;
@@ -146,28 +157,48 @@ SearchRun::Truth SearchRun::evaluate_plain(const Key& key, Message& message) con
     return is(day && compare(*day));
   };
   switch (key.kind) {
-    case Kind::all: return Truth::yes;
+    case Kind::all:
+      return Truth::yes;
     case Kind::sequence:
-    case Kind::uid: return is(contains(key.set, message.number));
-    case Kind::flag: return is(row.flags.has(key.system));
-    case Kind::keyword: return is(key.keyword != 0 && row.flags.has(key.keyword));
-    case Kind::recent: return is(row.uid >= view_.first_recent());
-    case Kind::larger: return is(row.size > key.number);
-    case Kind::smaller: return is(row.size < key.number);
-    case Kind::modseq: return is(static_cast<uint64_t>(row.modseq) >= key.number);
-    case Kind::internal_before: return is(day_of(row.internal_date) < key.day);
-    case Kind::internal_on: return is(day_of(row.internal_date) == key.day);
-    case Kind::internal_since: return is(day_of(row.internal_date) >= key.day);
-    case Kind::older: return is(row.internal_date <= now_ - static_cast<int64_t>(key.number));
-    case Kind::younger: return is(row.internal_date >= now_ - static_cast<int64_t>(key.number));
-    case Kind::sent_before: return sent([&](int64_t day) { return day < key.day; });
-    case Kind::sent_on: return sent([&](int64_t day) { return day == key.day; });
-    case Kind::sent_since: return sent([&](int64_t day) { return day >= key.day; });
-    case Kind::header: return is(field_contains(message.header(), key.field, key.needle));
-    case Kind::body: return is(message.body_contains(key.needle));
-    case Kind::text: return is(header_contains(message.header(), key.needle) || message.body_contains(key.needle));
+    case Kind::uid:
+      return is(contains(key.set, message.number));
+    case Kind::flag:
+      return is(row.flags.has(key.system));
+    case Kind::keyword:
+      return is(key.keyword != 0 && row.flags.has(key.keyword));
+    case Kind::recent:
+      return is(row.uid >= view_.first_recent());
+    case Kind::larger:
+      return is(row.size > key.number);
+    case Kind::smaller:
+      return is(row.size < key.number);
+    case Kind::modseq:
+      return is(static_cast<uint64_t>(row.modseq) >= key.number);
+    case Kind::internal_before:
+      return is(day_of(row.internal_date) < key.day);
+    case Kind::internal_on:
+      return is(day_of(row.internal_date) == key.day);
+    case Kind::internal_since:
+      return is(day_of(row.internal_date) >= key.day);
+    case Kind::older:
+      return is(row.internal_date <= now_ - static_cast<int64_t>(key.number));
+    case Kind::younger:
+      return is(row.internal_date >= now_ - static_cast<int64_t>(key.number));
+    case Kind::sent_before:
+      return sent([&](int64_t day) { return day < key.day; });
+    case Kind::sent_on:
+      return sent([&](int64_t day) { return day == key.day; });
+    case Kind::sent_since:
+      return sent([&](int64_t day) { return day >= key.day; });
+    case Kind::header:
+      return is(field_contains(message.header(), key.field, key.needle));
+    case Kind::body:
+      return is(message.body_contains(key.needle));
+    case Kind::text:
+      return is(header_contains(message.header(), key.needle) || message.body_contains(key.needle));
     case Kind::all_of:
-    case Kind::any_of: break;
+    case Kind::any_of:
+      break;
   }
   return Truth::no;
 }

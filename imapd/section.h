@@ -15,8 +15,8 @@ struct Octets {
   uint64_t length = 0;
 };
 
-/// Nothing where there is no such part; for HEADER.FIELDS the whole header. prefix_size: octets before what index counts
-/// from; size: octets of the whole.
+/// Nothing where there is no such part; for HEADER.FIELDS the whole header. prefix_size: octets before what index
+/// counts from; size: octets of the whole.
 std::optional<Octets> find_octets(const Section& section, const MimeIndex& index, uint64_t prefix_size, uint64_t size);
 
 /// What "<offset.length>" leaves; without one, all.

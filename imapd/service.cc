@@ -28,7 +28,9 @@ std::string make_shared_folder(const std::string& path) {
 
 }  // namespace
 
-std::string hint_socket(const Config& config) { return config.in_state("run/imapd.sock"); }
+std::string hint_socket(const Config& config) {
+  return config.in_state("run/imapd.sock");
+}
 
 ImapService::ImapService(Config config, net::Server& server, std::shared_ptr<net::TlsStore> tls, const Clock& clock)
     : server_(server),
@@ -38,8 +40,8 @@ ImapService::ImapService(Config config, net::Server& server, std::shared_ptr<net
       registry_(loops_of(server)),
       workers_(config.server.workers),
       hashing_(kHashingThreads),
-      services_{config_,   clock,   workers_,      hashing_,  accounts_,
-                directory_, verified_, fakes_, std::move(tls), registry_, make_shared_folder(config.in_state("spool"))} {
+      services_{config_, clock,     workers_, hashing_,       accounts_, directory_,
+                logins_, verified_, fakes_,   std::move(tls), registry_, make_shared_folder(config.in_state("spool"))} {
   make_shared_folder(config.in_state("run"));
 }
 
@@ -60,7 +62,10 @@ Result<uint16_t> listen(net::Server& server, const std::unique_ptr<ImapService>&
   return server.listen({implicit_tls ? "imaps" : "imap", address, port}, session, refusal);
 }
 
-void ImapService::set_config(Config config) { config_.set(std::move(config)); }
+void ImapService::set_config(Config config) {
+  config_.set(std::move(config));
+  logins_.clear();
+}
 
 void ImapService::start() {
   auto received = [this](const net::Hint& hint) { registry_.changed(hint.account, 0); };
@@ -89,7 +94,8 @@ void ImapService::check_idlers(size_t loop) {
   std::sort(accounts.begin(), accounts.end());
   Watch& watch = watches_[loop];
   std::vector<store::AccountId> round;
-  for (size_t i = 0; i < std::min(accounts.size(), kMaxChecked); ++i) round.push_back(accounts[watch.turn++ % accounts.size()]);
+  for (size_t i = 0; i < std::min(accounts.size(), kMaxChecked); ++i)
+    round.push_back(accounts[watch.turn++ % accounts.size()]);
   auto job = [this, loop, round = std::move(round)] {
     std::vector<std::pair<store::AccountId, store::ModSeq>> found;
     for (store::AccountId id : round) found.emplace_back(id, accounts_.open(id)->modseq());

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <asio.hpp>
-
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,8 +15,8 @@ namespace postrider::imap {
 
 class ImapService;
 
-/// Binds a port, before there is a service (ports are bound as root, the store is opened by the user that serves it); service
-/// is looked at when sessions come. Gives the port; 0 asks for any.
+/// Binds a port, before there is a service (ports are bound as root, the store is opened by the user that serves it);
+/// service is looked at when sessions come. Gives the port; 0 asks for any.
 Result<uint16_t> listen(net::Server& server, const std::unique_ptr<ImapService>& service, const std::string& address,
                         uint16_t port, bool implicit_tls);
 
@@ -54,6 +53,7 @@ class ImapService {
   CurrentConfig config_;
   store::Accounts accounts_;
   store::DirectoryService directory_;
+  LoginCache logins_;
   sasl::VerifiedCache verified_;
   sasl::FakeRecords fakes_;
   Registry registry_;

@@ -12,6 +12,7 @@
 #include "common/net/worker_pool.h"
 #include "common/sasl/mechanism.h"
 #include "common/sasl/password.h"
+#include "imapd/login_cache.h"
 #include "imapd/registry.h"
 #include "store/accounts.h"
 #include "store/directory_service.h"
@@ -44,11 +45,12 @@ struct Services {
   net::WorkerPool& hashing;  // few threads: passwords that strangers try must not keep mail waiting
   store::Accounts& accounts;
   store::DirectoryService& directory;
+  LoginCache& logins;
   sasl::VerifiedCache& verified;
   const sasl::FakeRecords& fakes;
   std::shared_ptr<net::TlsStore> tls;  // null: no TLS
   Registry& registry;
-  std::string spool;  // folder for large messages on their way in
+  std::string spool;                               // folder for large messages on their way in
   std::chrono::milliseconds failure_delay{2'000};  // before a failed login is answered
 };
 

@@ -71,7 +71,9 @@ Session::Session(Services& services, std::shared_ptr<net::Connection> connection
 
 Session::~Session() = default;
 
-void Session::account_changed() { connection_->notify(); }
+void Session::account_changed() {
+  connection_->notify();
+}
 
 asio::awaitable<void> Session::run(bool implicit_tls) {
   std::string reason = "logout";
@@ -81,7 +83,8 @@ asio::awaitable<void> Session::run(bool implicit_tls) {
   } catch (const net::ConnectionEnded& ended) {
     reason = net::to_string(ended.reason());
     if (ended.reason() == net::EndReason::timed_out) goodbye = "* BYE Too long without a command.\r\n";
-    if (ended.reason() == net::EndReason::shutting_down) goodbye = "* BYE The server is going down; come back in a moment.\r\n";
+    if (ended.reason() == net::EndReason::shutting_down)
+      goodbye = "* BYE The server is going down; come back in a moment.\r\n";
   } catch (const std::exception& error) {
     log_error("session_failed", {{"session", number_}, {"user", user_}, {"error", error.what()}});
     reason = "failed";
@@ -117,10 +120,17 @@ asio::awaitable<void> Session::serve(bool implicit_tls) {
         if (account_) connection_->set_deadline(config_->imap.idle_timeout);
         co_await connection_->read_more();
         break;
-      case Framer::Event::continuation: out_ += "+ Go on.\r\n"; break;
-      case Framer::Event::command: co_await command(); break;
-      case Framer::Event::message: co_await message_command(); break;
-      case Framer::Event::line: break;  // only asked for by read_line()
+      case Framer::Event::continuation:
+        out_ += "+ Go on.\r\n";
+        break;
+      case Framer::Event::command:
+        co_await command();
+        break;
+      case Framer::Event::message:
+        co_await message_command();
+        break;
+      case Framer::Event::line:
+        break;  // only asked for by read_line()
       case Framer::Event::bad: {
         Reply reply = Reply::bad(framer_.problem());
         reply.append_to(out_, framer_.tag());
@@ -177,9 +187,10 @@ asio::awaitable<void> Session::command() {
   const Command* known = find_command(verb);
   std::optional<Reply> reply;
   if (known == nullptr) {
-    reply = Reply::bad(verb == "APPEND" ? "APPEND ends in a literal with the message, after login." : "There is no such command.");
+    reply = Reply::bad(verb == "APPEND" ? "APPEND ends in a literal with the message, after login."
+                                        : "There is no such command.");
   } else if ((known->states & state_) == 0) {
-    reply = Reply::bad(state_ == kNotAuthenticated      ? "Please log in first."
+    reply = Reply::bad(state_ == kNotAuthenticated          ? "Please log in first."
                        : known->states == kNotAuthenticated ? "You are logged in already."
                                                             : "No mailbox is selected.");
   } else {
@@ -224,11 +235,21 @@ void Session::count_bad(const Reply& reply) {
 Reply reply_for(const store::StoreFailure& failure, bool try_create) {
   Reply reply = Reply::no(failure.message);
   switch (failure.fault) {
-    case store::StoreFault::no_such_mailbox: reply.code(try_create ? "TRYCREATE" : "NONEXISTENT"); break;
-    case store::StoreFault::already_exists: reply.code("ALREADYEXISTS"); break;
-    case store::StoreFault::not_allowed: reply.code("CANNOT"); break;
-    case store::StoreFault::over_quota: reply.code("OVERQUOTA"); break;
-    case store::StoreFault::limit: reply.code("LIMIT"); break;
+    case store::StoreFault::no_such_mailbox:
+      reply.code(try_create ? "TRYCREATE" : "NONEXISTENT");
+      break;
+    case store::StoreFault::already_exists:
+      reply.code("ALREADYEXISTS");
+      break;
+    case store::StoreFault::not_allowed:
+      reply.code("CANNOT");
+      break;
+    case store::StoreFault::over_quota:
+      reply.code("OVERQUOTA");
+      break;
+    case store::StoreFault::limit:
+      reply.code("LIMIT");
+      break;
   }
   return reply;
 }

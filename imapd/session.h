@@ -1,12 +1,11 @@
 // One IMAP connection: a straight line of commands over one table.
 //
-// The session and all it holds live on one loop. Mail is touched on worker threads only: a handler writes a job, names it and
-// awaits on_account(job); meanwhile nothing else of the session runs, so the job may use the session's members freely. What
-// is to be sent is gathered in out_ and goes out in one write when the client has to be waited for.
+// The session and all it holds live on one loop. Mail is touched on worker threads only: a handler writes a job, names
+// it and awaits on_account(job); meanwhile nothing else of the session runs, so the job may use the session's members
+// freely. What is to be sent is gathered in out_ and goes out in one write when the client has to be waited for.
 #pragma once
 
 #include <asio.hpp>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -164,6 +163,7 @@ class Session final : public Listener {
     OwnFlags own;
     store::UidRanges modified;  // not changed because of UNCHANGEDSINCE
   };
+  bool would_change(store::Account& account, const StoreCommand& command, const store::UidRanges& spans) const;
   StoreOutcome change_flags(store::Account& account, const StoreCommand& command, const store::UidRanges& spans);
   std::optional<Reply> check_numbers(const SequenceSet& set) const;
   void enable_condstore();
@@ -188,7 +188,7 @@ class Session final : public Listener {
 
   std::optional<store::AccountInfo> account_;
   std::optional<View> view_;
-  std::string user_;  // for log lines
+  std::string user_;        // for log lines
   bool condstore_ = false;  // RFC 7162 3.1: MODSEQ goes with every FETCH from now on
   bool idling_ = false;
   bool saw_recent_ = false;  // new mail came in while this mailbox was selected

@@ -83,7 +83,8 @@ asio::awaitable<std::optional<Reply>> Session::refuse_early(Upload& upload) {
     if (!account.find_mailbox(upload.command.mailbox)) {
       refused = Reply::no("There is no mailbox of this name.").code("TRYCREATE");
     } else if (account_->quota != 0 && account.used_bytes() + upload.head.size > account_->quota) {
-      refused = Reply::no("The account is over its quota with this message. Delete mail, or ask for more.").code("OVERQUOTA");
+      refused =
+          Reply::no("The account is over its quota with this message. Delete mail, or ask for more.").code("OVERQUOTA");
     }
   };
   co_await on_account(job);
@@ -97,7 +98,8 @@ asio::awaitable<void> Session::receive(Upload& upload) {
       connection_->set_deadline(config_->imap.idle_timeout);
       co_await connection_->read_more();
     }
-    std::string_view piece = connection_->input().substr(0, static_cast<size_t>(std::min<uint64_t>(upload.head.size, SIZE_MAX)));
+    std::string_view piece =
+        connection_->input().substr(0, static_cast<size_t>(std::min<uint64_t>(upload.head.size, SIZE_MAX)));
     auto keep = [&] {
       try {
         if (upload.failure.empty()) upload.spool->append(piece);

@@ -1,5 +1,5 @@
-// Commands of any state and those before login (RFC 3501 6.1, 6.2): CAPABILITY, NOOP, LOGOUT, ID, ENABLE, STARTTLS, LOGIN,
-// AUTHENTICATE.
+// Commands of any state and those before login (RFC 3501 6.1, 6.2): CAPABILITY, NOOP, LOGOUT, ID, ENABLE, STARTTLS,
+// LOGIN, AUTHENTICATE.
 #include "common/base/log.h"
 #include "common/mail/utf8.h"
 #include "common/sasl/authenticator.h"
@@ -11,7 +11,8 @@ namespace {
 /// What works, and nothing else (RFC 3501 6.1.1).
 constexpr std::string_view kBase = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE";
 constexpr std::string_view kAfterLogin =
-    " NAMESPACE CHILDREN UIDPLUS MOVE UNSELECT CONDSTORE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE WITHIN";
+    " NAMESPACE CHILDREN UIDPLUS MOVE UNSELECT CONDSTORE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS "
+    "STATUS=SIZE WITHIN";
 
 }  // namespace
 
@@ -95,16 +96,23 @@ asio::awaitable<Reply> Session::login(Cursor& arguments) {
 }
 
 asio::awaitable<Reply> Session::check_password(std::string user, std::string password) {
-  std::optional<store::Directory::Login> found;
-  bool verified = false;
   auto now = std::chrono::steady_clock::now();
-  auto look_up = [&] {
-    found = services_.directory.with(
-        [&](store::Directory& directory) { return directory.find_login(user, config_->login.default_domain); });
-    verified = found && services_.verified.contains(found->account.id, found->password, password, now);
+  uint64_t version = services_.directory.version();
+  // Who was here a moment ago with the same password costs no worker thread.
+  std::optional<store::Directory::Login> found = services_.logins.find(version, user);
+  auto remembered = [&] {
+    return found && services_.verified.contains(found->account.id, found->password, password, now);
   };
-  bool sane = is_valid_utf8(user) && user.size() <= sasl::kMaxUserOctets;
-  if (sane) co_await services_.workers.run(look_up);
+  bool verified = remembered();
+  bool known = verified;
+  if (!verified && is_valid_utf8(user) && user.size() <= sasl::kMaxUserOctets) {
+    auto look_up = [&] {
+      found = services_.directory.with(
+          [&](store::Directory& directory) { return directory.find_login(user, config_->login.default_domain); });
+      verified = remembered();
+    };
+    co_await services_.workers.run(look_up);
+  }
   if (!verified) {
     // An unknown user costs as much time as a wrong password.
     auto verify = [&] {
@@ -113,6 +121,7 @@ asio::awaitable<Reply> Session::check_password(std::string user, std::string pas
     };
     co_await services_.hashing.run(verify);
   }
+  if (verified && !known) services_.logins.put(version, user, *found);
   user_ = std::move(user);
   if (!verified || !found->account.enabled) co_return co_await login_failed();
   co_return logged_in(std::move(found->account));
@@ -121,7 +130,8 @@ asio::awaitable<Reply> Session::check_password(std::string user, std::string pas
 Reply Session::logged_in(store::AccountInfo account) {
   size_t most = config_->imap.max_connections_per_user;
   if (!services_.registry.enter(account.id, loop_, *this, most)) {
-    std::string words = fmt::format("{} has {} connections open, and that is the limit. Close one and try again.", account.address, most);
+    std::string words = fmt::format("{} has {} connections open, and that is the limit. Close one and try again.",
+                                    account.address, most);
     untagged("OK [ALERT] " + words);
     return Reply::no(words).code("LIMIT");
   }

@@ -61,7 +61,8 @@ OwnFlags Session::set_seen(store::Account& account, const store::UidRanges& uids
   }
   if (!unseen) return own;
   store::Edit edit(account);
-  own.uids = edit.store_flags(view_->mailbox(), uids, store::FlagChange::add, store::Flags(store::Flags::kSeen), {}).changed;
+  own.uids =
+      edit.store_flags(view_->mailbox(), uids, store::FlagChange::add, store::Flags(store::Flags::kSeen), {}).changed;
   own.modseq = edit.modseq();
   edit.commit_flushed();
   return own;

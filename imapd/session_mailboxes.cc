@@ -76,7 +76,8 @@ asio::awaitable<Reply> Session::create(Cursor& arguments) {
   if (command.mailbox.size() > 1 && command.mailbox.back() == kDelimiter) command.mailbox.pop_back();
   std::string use;
   if (!command.use.empty()) {
-    auto known = std::find_if(std::begin(kUses), std::end(kUses), [&](auto name) { return iequals(name, command.use.front()); });
+    auto known =
+        std::find_if(std::begin(kUses), std::end(kUses), [&](auto name) { return iequals(name, command.use.front()); });
     if (known == std::end(kUses) || command.use.size() > 1) {
       Reply reply = Reply::no("A mailbox has one special use, of those in RFC 6154.");
       co_return reply.code("USEATTR");
@@ -108,7 +109,8 @@ asio::awaitable<Reply> Session::rename(Cursor& arguments) {
   if (!parse_rename(arguments, command)) co_return Reply::refused(arguments);
   if (command.to.size() > 1 && command.to.back() == kDelimiter) command.to.pop_back();
   auto job = [&](store::Account& account) {
-    auto edited = edit_mailboxes(account, [&](store::Edit& edit) { return edit.rename_mailbox(command.from, command.to); });
+    auto edited =
+        edit_mailboxes(account, [&](store::Edit& edit) { return edit.rename_mailbox(command.from, command.to); });
     report_changes(account);
     return edited;
   };
@@ -124,7 +126,9 @@ asio::awaitable<Reply> Session::set_subscribed(Cursor& arguments, bool subscribe
   bool exists = true;
   auto job = [&](store::Account& account) -> Edited {
     exists = !subscribed || account.find_mailbox(name).has_value();
-    if (!exists) return tl::unexpected(store::StoreFailure{store::StoreFault::no_such_mailbox, "There is no mailbox of this name."});
+    if (!exists)
+      return tl::unexpected(
+          store::StoreFailure{store::StoreFault::no_such_mailbox, "There is no mailbox of this name."});
     return edit_mailboxes(account, [&](store::Edit& edit) { return edit.subscribe(name, subscribed); });
   };
   Edited edited = co_await on_account(job);
@@ -132,9 +136,13 @@ asio::awaitable<Reply> Session::set_subscribed(Cursor& arguments, bool subscribe
   co_return Reply::done(*edited, subscribed ? "Subscribed." : "Unsubscribed.");
 }
 
-asio::awaitable<Reply> Session::subscribe(Cursor& arguments) { co_return co_await set_subscribed(arguments, true); }
+asio::awaitable<Reply> Session::subscribe(Cursor& arguments) {
+  co_return co_await set_subscribed(arguments, true);
+}
 
-asio::awaitable<Reply> Session::unsubscribe(Cursor& arguments) { co_return co_await set_subscribed(arguments, false); }
+asio::awaitable<Reply> Session::unsubscribe(Cursor& arguments) {
+  co_return co_await set_subscribed(arguments, false);
+}
 
 asio::awaitable<Reply> Session::namespace_(Cursor& arguments) {
   if (!parse_nothing(arguments)) co_return Reply::refused(arguments);

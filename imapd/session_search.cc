@@ -28,7 +28,8 @@ asio::awaitable<Reply> Session::search(Cursor& arguments) {
   std::optional<SearchRun> run;
   bool more = true;
   auto job = [&](store::Account& account) {
-    if (!run) run.emplace(std::move(command.key), *view_, account.keywords(), services_.clock.unix_time(), has_flag(kUids));
+    if (!run)
+      run.emplace(std::move(command.key), *view_, account.keywords(), services_.clock.unix_time(), has_flag(kUids));
     more = run->step(account);
     if (more) return;
     out_ += "* SEARCH";

@@ -37,7 +37,8 @@ Reply Session::describe_selected(const store::MailboxSnapshot& snapshot) {
   }
   append_format(out_, "* OK [UIDVALIDITY {}] UIDs are valid.\r\n* OK [UIDNEXT {}] The next UID.\r\n",
                 view_->uid_validity(), snapshot.mailbox.uid_next);
-  append_format(out_, "* OK [HIGHESTMODSEQ {}] The latest change.\r\n", std::max<store::ModSeq>(snapshot.mailbox.highest_modseq, 1));
+  append_format(out_, "* OK [HIGHESTMODSEQ {}] The latest change.\r\n",
+                std::max<store::ModSeq>(snapshot.mailbox.highest_modseq, 1));
   state_ = kSelected;
   return Reply::ok("Selected.").code(view_->read_only() ? "READ-ONLY" : "READ-WRITE");
 }

@@ -11,9 +11,12 @@ static_assert(flag::kSeen == store::Flags::kSeen && flag::kAnswered == store::Fl
 
 store::FlagChange change_of(StoreCommand::Action action) {
   switch (action) {
-    case StoreCommand::Action::add: return store::FlagChange::add;
-    case StoreCommand::Action::remove: return store::FlagChange::remove;
-    case StoreCommand::Action::replace: break;
+    case StoreCommand::Action::add:
+      return store::FlagChange::add;
+    case StoreCommand::Action::remove:
+      return store::FlagChange::remove;
+    case StoreCommand::Action::replace:
+      break;
   }
   return store::FlagChange::replace;
 }
@@ -24,7 +27,9 @@ std::string set_text(const store::UidRanges& uids) {
   return format_set(ranges);
 }
 
-Reply read_only_reply() { return Reply::no("The mailbox was opened with EXAMINE; it is read only."); }
+Reply read_only_reply() {
+  return Reply::no("The mailbox was opened with EXAMINE; it is read only.");
+}
 
 }  // namespace
 
@@ -79,7 +84,8 @@ asio::awaitable<Reply> Session::store(Cursor& arguments) {
     if (more) co_await send();
   }
   if (outcome.refused) co_return *outcome.refused;
-  Reply reply = outcome.flushed ? Reply::done(*outcome.flushed, "Done.") : Reply::ok("Done; nothing had to be changed.");
+  Reply reply =
+      outcome.flushed ? Reply::done(*outcome.flushed, "Done.") : Reply::ok("Done; nothing had to be changed.");
   if (!outcome.modified.empty()) {
     std::string set = uids ? set_text(outcome.modified) : format_set(view_->known(outcome.modified));
     reply.code("MODIFIED " + set);
@@ -88,9 +94,36 @@ asio::awaitable<Reply> Session::store(Cursor& arguments) {
   co_return reply;
 }
 
+/// A client that sets \Seen on what is seen need not wait for the writer's lock and the disk.
+bool Session::would_change(store::Account& account, const StoreCommand& command, const store::UidRanges& spans) const {
+  if (command.unchanged_since || !command.flags.keywords.empty()) return true;
+  uint64_t bits = command.flags.system;
+  bool change = false;
+  for (const store::UidRange& range : spans) {
+    account.scan(view_->mailbox(), range, store::kWantEntry, [&](const store::MessageRow& row) {
+      uint64_t now = row.flags.bits();
+      switch (command.action) {
+        case StoreCommand::Action::add:
+          change = (now & bits) != bits;
+          break;
+        case StoreCommand::Action::remove:
+          change = (now & bits) != 0;
+          break;
+        case StoreCommand::Action::replace:
+          change = now != bits;
+          break;
+      }
+      return !change;
+    });
+    if (change) break;
+  }
+  return change;
+}
+
 Session::StoreOutcome Session::change_flags(store::Account& account, const StoreCommand& command,
                                             const store::UidRanges& spans) {
   StoreOutcome outcome;
+  if (!would_change(account, command, spans)) return outcome;
   store::FlagChange change = change_of(command.action);
   store::Edit edit(account);
   auto keywords = edit.keyword_bits(command.flags.keywords);
@@ -134,7 +167,8 @@ asio::awaitable<Reply> Session::copy(Cursor& arguments) {
     store::Flushed flushed = edit.commit_flushed();
     reply = Reply::done(flushed, move ? "Moved." : "Copied.");
     std::string code;
-    if (!copied->from.empty()) code = fmt::format("COPYUID {} {} {}", copied->uid_validity, set_text(copied->from), set_text(copied->to));
+    if (!copied->from.empty())
+      code = fmt::format("COPYUID {} {} {}", copied->uid_validity, set_text(copied->from), set_text(copied->to));
     if (move && !code.empty()) {
       untagged(fmt::format("OK [{}] Moved.", code));  // before the EXPUNGEs (RFC 6851 4.3)
     } else if (!code.empty()) {

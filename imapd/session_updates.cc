@@ -43,7 +43,8 @@ void Session::report_expunged(const UidRanges& uids) {
   if (uids.empty()) return;
   NumberRanges numbers = view_->known(store::normalize(uids));
   for (auto range = numbers.rbegin(); range != numbers.rend(); ++range) {
-    for (uint32_t number = range->last; number >= range->first; --number) append_format(out_, "* {} EXPUNGE\r\n", number);
+    for (uint32_t number = range->last; number >= range->first; --number)
+      append_format(out_, "* {} EXPUNGE\r\n", number);
   }
   view_->remove(store::normalize(uids));
 }
@@ -55,7 +56,8 @@ void Session::report_flags(store::Account& account, const UidRanges& uids, const
     if (number == 0 || ours) return true;
     if (!view_->knows_keywords_of(row.flags)) announce_keywords(account);
     append_format(out_, "* {} FETCH (UID {} FLAGS ", number, row.uid);
-    append_flags(out_, row.flags.bits(), view_->keywords(), store::Flags::kFirstKeywordBit, row.uid >= view_->first_recent());
+    append_flags(out_, row.flags.bits(), view_->keywords(), store::Flags::kFirstKeywordBit,
+                 row.uid >= view_->first_recent());
     if (condstore_) append_format(out_, " MODSEQ ({})", row.modseq);
     out_ += ")\r\n";
     return true;
@@ -115,8 +117,8 @@ void Session::claim_recent(store::Account& account, store::MailboxId mailbox) {
   }
 }
 
-/// Leaves the mailbox. What came in meanwhile was recent here, and is so nowhere else (RFC 3501 2.3.2); nobody waits for
-/// that to be written.
+/// Leaves the mailbox. What came in meanwhile was recent here, and is so nowhere else (RFC 3501 2.3.2); nobody waits
+/// for that to be written.
 void Session::deselect() {
   if (!view_) return;
   if (saw_recent_ && !view_->read_only()) {

@@ -29,21 +29,23 @@ void View::rebuild(const UidRanges& ranges) {
 }
 
 uint32_t View::number_of(Uid uid) const {
-  auto after = std::upper_bound(runs_.begin(), runs_.end(), uid, [](Uid value, const Run& run) { return value < run.first; });
+  auto after =
+      std::upper_bound(runs_.begin(), runs_.end(), uid, [](Uid value, const Run& run) { return value < run.first; });
   if (after == runs_.begin()) return 0;
   const Run& run = *std::prev(after);
   return uid <= run.last ? run.before + (uid - run.first) + 1 : 0;
 }
 
 Uid View::uid_of(uint32_t number) const {
-  auto after =
-      std::upper_bound(runs_.begin(), runs_.end(), number - 1, [](uint32_t value, const Run& run) { return value < run.before; });
+  auto after = std::upper_bound(runs_.begin(), runs_.end(), number - 1,
+                                [](uint32_t value, const Run& run) { return value < run.before; });
   const Run& run = *std::prev(after);
   return run.first + (number - 1 - run.before);
 }
 
 uint32_t View::count_from(Uid uid) const {
-  auto at = std::lower_bound(runs_.begin(), runs_.end(), uid, [](const Run& run, Uid value) { return run.last < value; });
+  auto at =
+      std::lower_bound(runs_.begin(), runs_.end(), uid, [](const Run& run, Uid value) { return run.last < value; });
   if (at == runs_.end()) return 0;
   return count() - at->before - (uid > at->first ? uid - at->first : 0);
 }
@@ -96,6 +98,8 @@ void View::add(const UidRanges& uids) {
   }
 }
 
-void View::remove(const UidRanges& uids) { rebuild(store::subtract(this->uids(), uids)); }
+void View::remove(const UidRanges& uids) {
+  rebuild(store::subtract(this->uids(), uids));
+}
 
 }  // namespace postrider::imap

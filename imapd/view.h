@@ -25,7 +25,8 @@ class View {
   uint32_t number_of(store::Uid uid) const;
   /// number: 1 to count().
   store::Uid uid_of(uint32_t number) const;
-  /// The messages that a set names, as message numbers; uids: the set is one of UIDs. Numbers above count() are left out.
+  /// The messages that a set names, as message numbers; uids: the set is one of UIDs. Numbers above count() are left
+  /// out.
   NumberRanges numbers(const SequenceSet& set, bool uids) const;
   /// The same messages as spans of UIDs; a span may hold UIDs that no message has (any more), but no unknown message.
   store::UidRanges spans(const NumberRanges& numbers) const;

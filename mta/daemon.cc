@@ -64,6 +64,20 @@ QueueRunner::Options MtaDaemon::queue_options() const {
   return options;
 }
 
+/// Checkpoints of what mta writes, and, for both daemons, the purge of what was expunged long ago.
+store::Maintenance::Options MtaDaemon::maintenance_options() {
+  store::Maintenance::Options options;
+  options.undelete = config_.store.undelete;
+  options.purge_accounts = [this] {
+    std::vector<store::AccountId> ids;
+    for (const store::AccountInfo& account : directory_->with([](store::Directory& directory) { return directory.accounts(); })) {
+      ids.push_back(account.id);
+    }
+    return ids;
+  };
+  return options;
+}
+
 Result<void> MtaDaemon::open() {
   net::raise_descriptor_limit();
   const auto& server = config_.server;
@@ -121,6 +135,7 @@ Result<void> MtaDaemon::open_store() {
     hints_ = std::make_unique<net::HintSender>(hint_path(config_));
     accounts_ = std::make_unique<store::Accounts>(config_.server.state, config_.store.kept_handles, clock_);
     directory_ = std::make_unique<store::DirectoryService>(config_.server.state, clock_);
+    maintenance_ = std::make_unique<store::Maintenance>(*accounts_, clock_, maintenance_options());
     queue_ = std::make_unique<QueueRunner>(
         queue_options(), *accounts_, *directory_, [this](const net::Hint& hint) { hints_->send(hint); }, clock_);
     queue_->set_remote(make_relay(config_, *queue_, clock_));

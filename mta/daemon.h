@@ -18,6 +18,7 @@
 #include "mta/smtp_service.h"
 #include "store/accounts.h"
 #include "store/directory_service.h"
+#include "store/maintenance.h"
 
 namespace postrider {
 
@@ -47,6 +48,7 @@ class MtaDaemon {
   void reload();
   void stop();
   QueueRunner::Options queue_options() const;
+  store::Maintenance::Options maintenance_options();
   net::ConnectionLimits limits() const;
   std::vector<Port> ports() const;
 
@@ -60,6 +62,7 @@ class MtaDaemon {
   std::unique_ptr<net::HintSender> hints_;
   std::unique_ptr<store::Accounts> accounts_;
   std::unique_ptr<store::DirectoryService> directory_;
+  std::unique_ptr<store::Maintenance> maintenance_;
   std::unique_ptr<QueueRunner> queue_;
   std::unique_ptr<net::WorkerPool> workers_, password_workers_;
   std::unique_ptr<SmtpService> service_;

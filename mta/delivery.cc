@@ -241,7 +241,6 @@ void LocalDelivery::run_flusher() {
     size_t count = unflushed_;
     lock.unlock();
     flush(std::move(dirty));
-    checkpoint_grown();
     lock.lock();
     unflushed_ -= count;
     room_.notify_all();
@@ -285,16 +284,6 @@ void LocalDelivery::flush(Dirty dirty) {
     }
   }
   if (!settlement.empty()) settled_(std::move(settlement));
-}
-
-void LocalDelivery::checkpoint_grown() {
-  for (store::AccountId account : accounts_.take_grown()) {
-    try {
-      accounts_.open(account)->checkpoint();
-    } catch (const std::exception& error) {
-      log_warn("checkpoint_failed", {{"account", account}, {"reason", error.what()}});
-    }
-  }
 }
 
 }  // namespace postrider

@@ -68,7 +68,6 @@ class LocalDelivery {
   void run_flusher();
   void flush(Dirty dirty);
   bool flush_account(store::AccountId account);
-  void checkpoint_grown();
   void add_deliverer_if_stuck();
 
   store::Accounts& accounts_;

@@ -89,8 +89,8 @@ class Resolver::Impl {
   Impl(asio::io_context& loop, const std::string& server) : context_(ub_ctx_create()), descriptor_(loop) {
     if (context_ == nullptr) throw std::runtime_error("DNS cannot be set up: no memory");
     try {
+      check(ub_ctx_async(context_, 1), "thread");  // first: removing a zone closes the settings
       configure(server);
-      check(ub_ctx_async(context_, 1), "thread");
       descriptor_.assign(ub_fd(context_));
     } catch (...) {
       ub_ctx_delete(context_);

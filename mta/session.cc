@@ -157,7 +157,7 @@ asio::awaitable<void> Session::dispatch(const CommandRule& rule, std::string_vie
   }
   log_error("smtp_command_failed",
             {{"connection", number_}, {"command", smtp::to_string(rule.verb)}, {"reason", trouble}});
-  transaction_.reset();
+  if (transaction_ && transaction_->message) transaction_.reset();  // nobody knows how much of it there is
   if (in_message_) {
     end_with(421, smtp::status::kSystemTrouble, "something failed here; try again later");
   } else {

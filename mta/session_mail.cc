@@ -1,6 +1,7 @@
 // MAIL and RCPT: who may send, and to whom.
 #include <fmt/format.h>
 
+#include "common/base/log.h"
 #include "mta/session.h"
 
 namespace postrider {
@@ -79,6 +80,11 @@ asio::awaitable<void> Session::rcpt(std::string_view argument) {
   }
   if (refusal) {
     ++transaction.refused;
+    log_info("recipient_refused", {{"connection", number_},
+                                   {"client", connection_->remote_address()},
+                                   {"from", transaction.reverse_path},
+                                   {"to", parsed->forward_path.to_string()},
+                                   {"reply", refusal->text}});
     reply(*refusal);
     co_return;
   }

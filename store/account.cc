@@ -309,9 +309,10 @@ Flushed Account::flush() {
 }
 
 void Account::maintain(UnixTime expunged_before, UnixTime log_before) {
-  {
-    WriterLock lock(lock_file_);
-    purge_expunged(expunged_before);
+  bool more = true;
+  while (more) {
+    WriterLock lock(lock_file_);  // given back between batches: nobody waits for all of them
+    more = purge_expunged(expunged_before);
   }
   {
     WriterLock lock(lock_file_);
@@ -327,7 +328,8 @@ void Account::maintain(UnixTime expunged_before, UnixTime log_before) {
   database_.checkpoint();
 }
 
-void Account::purge_expunged(UnixTime before) {
+/// Purges one batch. False: nothing was left.
+bool Account::purge_expunged(UnixTime before) {
   Transaction transaction(database_);
   // A copy elsewhere, or another tombstone, may still need the message: one pass over the narrow tables tells.
   std::unordered_set<MessageId> candidates;
@@ -340,7 +342,7 @@ void Account::purge_expunged(UnixTime before) {
       candidates.insert(rows->integer(1));
     }
   }
-  if (candidates.empty()) return;
+  if (candidates.empty()) return false;
   database_.prepare("DELETE FROM expunged WHERE id <= ?1 AND time < ?2").bind(last, before).run();
   for (Rows rows(database_.prepare("SELECT message FROM entry UNION ALL SELECT message FROM expunged")); rows.next();) {
     candidates.erase(rows->integer(0));
@@ -351,6 +353,7 @@ void Account::purge_expunged(UnixTime before) {
     database_.prepare("DELETE FROM message WHERE id = ?1").bind(message).run();
   }
   transaction.commit();
+  return true;
 }
 
 }  // namespace postrider::store

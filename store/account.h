@@ -146,7 +146,7 @@ class Account {
   friend class Edit;
   void prepare_state();
   void create_default_mailboxes();
-  void purge_expunged(UnixTime before);
+  bool purge_expunged(UnixTime before);
   AccountId id_;
   const Clock& clock_;
   Database database_;

@@ -59,7 +59,13 @@ void Maintenance::checkpoint_grown() {
 
 void Maintenance::purge_all() {
   UnixTime now = clock_.unix_time();
-  for (AccountId id : options_.purge_accounts()) {
+  std::vector<AccountId> accounts;
+  try {
+    accounts = options_.purge_accounts();
+  } catch (const std::exception& error) {
+    log_error("purge_failed", {{"reason", error.what()}});
+  }
+  for (AccountId id : accounts) {
     if (stopping()) return;
     try {
       accounts_.open(id)->maintain(now - options_.undelete.count(), now - kLogKept);

@@ -120,15 +120,16 @@ Result<void> make_self_signed(const std::string& certificate_file, const std::st
                               const std::string& host_name) {
   namespace fs = std::filesystem;
   std::error_code error;
-  if (fs::exists(certificate_file, error) && fs::exists(key_file, error)) return {};
+  const auto either_is_there = [&] { return fs::exists(certificate_file, error) || fs::exists(key_file, error); };
   for (const std::string& file : {certificate_file, key_file}) {
+    if (either_is_there()) break;
     const fs::path folder = fs::path(file).parent_path();
     if (!folder.empty()) fs::create_directories(folder, error);
     if (error) return failure(fmt::format("The folder {} cannot be made: {}.", folder.string(), error.message()));
   }
   const std::string folder = fs::path(key_file).parent_path().string();
   const FolderLock lock(folder.empty() ? "." : folder);
-  if (fs::exists(certificate_file, error) || fs::exists(key_file, error)) return {};
+  if (either_is_there()) return {};
   KeyPtr key(EVP_EC_gen("P-256"));
   CertificatePtr certificate = key ? make_certificate(key.get(), host_name) : nullptr;
   if (!certificate) return failure(fmt::format("No certificate can be made for {}: {}.", host_name, openssl_error()));

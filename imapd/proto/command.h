@@ -1,4 +1,5 @@
-// What the commands of RFC 3501 and its extensions say, as values. Mailbox names are UTF-8 and canonical (mailbox_name.h).
+// What the commands of RFC 3501 and its extensions say, as values. Mailbox names are UTF-8 and canonical
+// (mailbox_name.h).
 #pragma once
 
 #include <cstdint>
@@ -29,8 +30,8 @@ struct LoginCommand {
 };
 
 struct AuthenticateCommand {
-  std::string mechanism;                // upper case
-  std::optional<std::string> initial;   // SASL-IR, as sent: base64, or "=" for an empty one
+  std::string mechanism;               // upper case
+  std::optional<std::string> initial;  // SASL-IR, as sent: base64, or "=" for an empty one
 };
 
 struct EnableCommand {
@@ -75,7 +76,7 @@ struct StatusCommand {
 struct ListCommand {
   std::string reference;
   std::vector<std::string> patterns;
-  bool extended = false;             // any of the options below, or several patterns
+  bool extended = false;  // any of the options below, or several patterns
   bool select_subscribed = false;
   bool select_remote = false;
   bool select_recursive = false;
@@ -83,7 +84,7 @@ struct ListCommand {
   bool return_subscribed = false;
   bool return_children = false;
   bool return_special_use = false;
-  unsigned return_status = 0;        // StatusItem bits; 0: not asked for
+  unsigned return_status = 0;  // StatusItem bits; 0: not asked for
 };
 
 /// What stands before the message of an APPEND.
@@ -95,7 +96,7 @@ struct AppendCommand {
 
 struct Section {
   enum class Text : uint8_t { whole, header, header_fields, header_fields_not, text, mime };
-  std::vector<uint32_t> part;       // empty: the message itself
+  std::vector<uint32_t> part;  // empty: the message itself
   Text text = Text::whole;
   std::vector<std::string> fields;  // as written
 };
@@ -108,9 +109,18 @@ struct Partial {
 
 struct FetchItem {
   enum class Kind : uint8_t {
-    flags, uid, modseq, internal_date, size, envelope, body, body_structure,
-    section,                            // BODY[...], BODY.PEEK[...]
-    rfc822, rfc822_header, rfc822_text
+    flags,
+    uid,
+    modseq,
+    internal_date,
+    size,
+    envelope,
+    body,
+    body_structure,
+    section,  // BODY[...], BODY.PEEK[...]
+    rfc822,
+    rfc822_header,
+    rfc822_text
   };
   Kind kind = Kind::flags;
   bool peek = false;
@@ -143,27 +153,27 @@ struct CopyCommand {
 struct SearchKey {
   enum class Kind : uint8_t {
     all,
-    all_of,           // children
-    any_of,           // children
-    sequence,         // set, of message numbers
-    uid,              // set
-    flag,             // system: these bits
-    keyword,          // text
+    all_of,    // children
+    any_of,    // children
+    sequence,  // set, of message numbers
+    uid,       // set
+    flag,      // system: these bits
+    keyword,   // text
     recent,
     larger,           // number
     smaller,          // number
     internal_before,  // day, RFC822.SIZE and INTERNALDATE as the store has them
     internal_on,
     internal_since,
-    sent_before,      // day, of the Date field
+    sent_before,  // day, of the Date field
     sent_on,
     sent_since,
-    older,            // number, seconds (RFC 5032)
-    younger,          // number
-    header,           // field and text; empty text: the field is there
-    body,             // text
-    text,             // text, in header or body
-    modseq,           // number (RFC 7162 3.1.5)
+    older,    // number, seconds (RFC 5032)
+    younger,  // number
+    header,   // field and text; empty text: the field is there
+    body,     // text
+    text,     // text, in header or body
+    modseq,   // number (RFC 7162 3.1.5)
   };
   Kind kind = Kind::all;
   bool negated = false;

@@ -12,15 +12,27 @@
 namespace postrider::imap {
 namespace {
 
-constexpr bool one_of(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }
+constexpr bool one_of(char c, std::string_view set) {
+  return set.find(c) != std::string_view::npos;
+}
 
 // atom-specials = "(" / ")" / "{" / SP / CTL / list-wildcards / quoted-specials / resp-specials
-bool is_atom_char(char c) { return !is_ctl(c) && !is_8bit(c) && !one_of(c, "(){ %*\"\\]"); }
-bool is_astring_char(char c) { return is_atom_char(c) || c == ']'; }
-bool is_list_char(char c) { return is_astring_char(c) || c == '%' || c == '*'; }
-bool is_tag_char(char c) { return is_astring_char(c) && c != '+'; }
+bool is_atom_char(char c) {
+  return !is_ctl(c) && !is_8bit(c) && !one_of(c, "(){ %*\"\\]");
+}
+bool is_astring_char(char c) {
+  return is_atom_char(c) || c == ']';
+}
+bool is_list_char(char c) {
+  return is_astring_char(c) || c == '%' || c == '*';
+}
+bool is_tag_char(char c) {
+  return is_astring_char(c) && c != '+';
+}
 /// Words of lists and sections end at "[" and "<" too.
-bool is_word_char(char c) { return is_atom_char(c) && c != '[' && c != '<'; }
+bool is_word_char(char c) {
+  return is_atom_char(c) && c != '[' && c != '<';
+}
 
 struct SystemFlag {
   std::string_view name;
@@ -62,7 +74,9 @@ bool Cursor::expect(char c) {
   return fail(fmt::format("\"{}\" is missing.", c));
 }
 
-bool Cursor::end() { return at_end() || fail("There is more than this command takes."); }
+bool Cursor::end() {
+  return at_end() || fail("There is more than this command takes.");
+}
 
 bool Cursor::run(std::string_view& out, bool (*allowed)(char), std::string_view what) {
   size_t from = at_;
@@ -79,7 +93,9 @@ bool Cursor::tag(std::string& out) {
   return true;
 }
 
-bool Cursor::atom(std::string_view& out) { return run(out, is_atom_char, "An atom is missing."); }
+bool Cursor::atom(std::string_view& out) {
+  return run(out, is_atom_char, "An atom is missing.");
+}
 
 bool Cursor::word(std::string& out) {
   std::string_view text;
@@ -105,7 +121,9 @@ bool Cursor::number(uint32_t& out) {
   return true;
 }
 
-bool Cursor::nz_number(uint32_t& out) { return number(out) && (out != 0 || fail("The number must not be 0.")); }
+bool Cursor::nz_number(uint32_t& out) {
+  return number(out) && (out != 0 || fail("The number must not be 0."));
+}
 
 bool Cursor::quoted(std::string& out) {
   ++at_;
@@ -173,7 +191,9 @@ bool Cursor::mailbox_text(std::string& text) {
   return true;
 }
 
-bool Cursor::mailbox(std::string& out) { return astring(out) && mailbox_text(out); }
+bool Cursor::mailbox(std::string& out) {
+  return astring(out) && mailbox_text(out);
+}
 
 bool Cursor::list_mailbox(std::string& out) {
   if (peek() == '"' || peek() == '{') {

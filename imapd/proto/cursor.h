@@ -1,7 +1,8 @@
-// A cursor over one complete command: a method for each rule of the grammar that more than one command uses (RFC 3501 9).
+// A cursor over one complete command: a method for each rule of the grammar that more than one command uses (RFC 3501
+// 9).
 //
-// Each method takes its rule and says true, or says false and leaves error() behind; the first error stays. So a command is
-// read as one chain: cursor.space() && cursor.mailbox(name) && cursor.end().
+// Each method takes its rule and says true, or says false and leaves error() behind; the first error stays. So a
+// command is read as one chain: cursor.space() && cursor.mailbox(name) && cursor.end().
 #pragma once
 
 #include <optional>

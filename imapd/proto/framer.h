@@ -1,8 +1,8 @@
 // Finds the end of a command in what a client sends: lines, and literals between them (RFC 3501 4.3, RFC 7888).
 //
-// The message of an APPEND is announced and not collected: the session streams it. Bad input ends in `bad`, after which the
-// framer is in sync with the client, or in `fatal`, after a non-synchronising literal that is not taken: its octets are on
-// their way and must never be read as commands.
+// The message of an APPEND is announced and not collected: the session streams it. Bad input ends in `bad`, after which
+// the framer is in sync with the client, or in `fatal`, after a non-synchronising literal that is not taken: its octets
+// are on their way and must never be read as commands.
 #pragma once
 
 #include <cstdint>
@@ -49,14 +49,15 @@ class Framer {
   explicit Framer(FramerLimits limits = kLimitsBeforeLogin) : limits_(limits) {}
   void set_limits(FramerLimits limits) { limits_ = limits; }
 
-  /// Takes what it can of input. Every event but need_more and continuation ends a command; the next call begins a new one.
+  /// Takes what it can of input. Every event but need_more and continuation ends a command; the next call begins a new
+  /// one.
   Step next(std::string_view input);
 
   /// The next line is not a command: a SASL response, or DONE. Goes back to commands after that line.
   void expect_line() { expect_line_ = true; }
 
-  /// After `message`: the session has taken the octets of the literal itself. What follows is either the empty end of the
-  /// command (`command` with the rest as text()) or a further message (RFC 3502).
+  /// After `message`: the session has taken the octets of the literal itself. What follows is either the empty end of
+  /// the command (`command` with the rest as text()) or a further message (RFC 3502).
   void message_taken();
 
   std::string_view text() const { return text_; }

@@ -10,7 +10,8 @@ constexpr std::string_view kInbox = "INBOX";
 
 /// Octets of name that are compared without regard to case: the special name INBOX.
 size_t folded_octets(std::string_view name) {
-  bool inbox = name.substr(0, kInbox.size()) == kInbox && (name.size() == kInbox.size() || name[kInbox.size()] == kDelimiter);
+  bool inbox =
+      name.substr(0, kInbox.size()) == kInbox && (name.size() == kInbox.size() || name[kInbox.size()] == kDelimiter);
   return inbox ? kInbox.size() : 0;
 }
 

@@ -9,8 +9,8 @@ namespace postrider::imap {
 
 constexpr char kDelimiter = '/';
 
-/// Strict: unpaired surrogates, printable ASCII in base64, needless shifts, non-zero padding bits, control characters and
-/// 8-bit octets are refused.
+/// Strict: unpaired surrogates, printable ASCII in base64, needless shifts, non-zero padding bits, control characters
+/// and 8-bit octets are refused.
 std::optional<std::string> decode_utf7(std::string_view text);
 
 /// Takes valid UTF-8 (invalid octets become U+FFFD).

@@ -15,9 +15,9 @@ struct FlagKey {
   bool negated;
 };
 constexpr FlagKey kFlagKeys[] = {
-    {"ANSWERED", flag::kAnswered, false}, {"DELETED", flag::kDeleted, false},   {"DRAFT", flag::kDraft, false},
-    {"FLAGGED", flag::kFlagged, false},   {"SEEN", flag::kSeen, false},         {"UNANSWERED", flag::kAnswered, true},
-    {"UNDELETED", flag::kDeleted, true},  {"UNDRAFT", flag::kDraft, true},      {"UNFLAGGED", flag::kFlagged, true},
+    {"ANSWERED", flag::kAnswered, false}, {"DELETED", flag::kDeleted, false}, {"DRAFT", flag::kDraft, false},
+    {"FLAGGED", flag::kFlagged, false},   {"SEEN", flag::kSeen, false},       {"UNANSWERED", flag::kAnswered, true},
+    {"UNDELETED", flag::kDeleted, true},  {"UNDRAFT", flag::kDraft, true},    {"UNFLAGGED", flag::kFlagged, true},
     {"UNSEEN", flag::kSeen, true},
 };
 
@@ -175,7 +175,8 @@ class SearchParser {
     if (cursor_.peek() == '"') {
       std::string entry, type;
       if (!cursor_.string(entry) || !cursor_.space() || !cursor_.word(type) || !cursor_.space()) return false;
-      if (type != "PRIV" && type != "SHARED" && type != "ALL") return cursor_.fail("MODSEQ's type is priv, shared or all.");
+      if (type != "PRIV" && type != "SHARED" && type != "ALL")
+        return cursor_.fail("MODSEQ's type is priv, shared or all.");
     }
     return cursor_.number64(out.number);
   }

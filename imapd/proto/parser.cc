@@ -11,10 +11,10 @@ struct StatusName {
   std::string_view name;
   StatusItem item;
 };
-constexpr StatusName kStatusNames[] = {
-    {"MESSAGES", kStatusMessages},       {"RECENT", kStatusRecent}, {"UIDNEXT", kStatusUidNext},
-    {"UIDVALIDITY", kStatusUidValidity}, {"UNSEEN", kStatusUnseen}, {"HIGHESTMODSEQ", kStatusHighestModSeq},
-    {"SIZE", kStatusSize},               {"DELETED", kStatusDeleted}};
+constexpr StatusName kStatusNames[] = {{"MESSAGES", kStatusMessages}, {"RECENT", kStatusRecent},
+                                       {"UIDNEXT", kStatusUidNext},   {"UIDVALIDITY", kStatusUidValidity},
+                                       {"UNSEEN", kStatusUnseen},     {"HIGHESTMODSEQ", kStatusHighestModSeq},
+                                       {"SIZE", kStatusSize},         {"DELETED", kStatusDeleted}};
 
 bool status_item(Cursor& cursor, unsigned& items) {
   std::string name;
@@ -94,7 +94,9 @@ bool parse_verb(Cursor& cursor, std::string& tag, std::string& verb) {
   return true;
 }
 
-bool parse_nothing(Cursor& cursor) { return cursor.end(); }
+bool parse_nothing(Cursor& cursor) {
+  return cursor.end();
+}
 
 bool parse_login(Cursor& cursor, LoginCommand& out) {
   return cursor.space() && cursor.astring(out.user) && cursor.space() && cursor.astring(out.password) && cursor.end();
@@ -133,7 +135,8 @@ bool parse_select(Cursor& cursor, SelectCommand& out) {
   auto parameter = [&] {
     std::string name;
     if (!cursor.word(name)) return false;
-    return name == "CONDSTORE" ? (out.condstore = true) : cursor.fail(fmt::format("SELECT knows no parameter {}.", name));
+    return name == "CONDSTORE" ? (out.condstore = true)
+                               : cursor.fail(fmt::format("SELECT knows no parameter {}.", name));
   };
   if (cursor.skip(' ') && !cursor.list(parameter)) return false;
   return cursor.end();
@@ -182,11 +185,13 @@ bool parse_list(Cursor& cursor, ListCommand& out) {
 
 bool parse_lsub(Cursor& cursor, ListCommand& out) {
   out.select_subscribed = true;
-  return cursor.space() && cursor.list_mailbox(out.reference) && cursor.space() && list_pattern(cursor, out) && cursor.end();
+  return cursor.space() && cursor.list_mailbox(out.reference) && cursor.space() && list_pattern(cursor, out) &&
+         cursor.end();
 }
 
 bool parse_status(Cursor& cursor, StatusCommand& out) {
-  return cursor.space() && cursor.mailbox(out.mailbox) && cursor.space() && status_items(cursor, out.items) && cursor.end();
+  return cursor.space() && cursor.mailbox(out.mailbox) && cursor.space() && status_items(cursor, out.items) &&
+         cursor.end();
 }
 
 bool parse_append(Cursor& cursor, AppendCommand& out) {
@@ -214,7 +219,8 @@ bool parse_store(Cursor& cursor, StoreCommand& out) {
 }
 
 bool parse_copy(Cursor& cursor, CopyCommand& out) {
-  return cursor.space() && cursor.sequence_set(out.set) && cursor.space() && cursor.mailbox(out.mailbox) && cursor.end();
+  return cursor.space() && cursor.sequence_set(out.set) && cursor.space() && cursor.mailbox(out.mailbox) &&
+         cursor.end();
 }
 
 }  // namespace postrider::imap

@@ -24,11 +24,11 @@ bool parse_list(Cursor& cursor, ListCommand& out);                  // 6.3.8, RF
 bool parse_lsub(Cursor& cursor, ListCommand& out);                  // 6.3.9
 bool parse_status(Cursor& cursor, StatusCommand& out);              // 6.3.10, RFC 7162, RFC 8438
 /// The text ends where the message literal began.
-bool parse_append(Cursor& cursor, AppendCommand& out);              // 6.3.11
-bool parse_uid_expunge(Cursor& cursor, SequenceSet& out);           // RFC 4315
-bool parse_search(Cursor& cursor, SearchCommand& out);              // 6.4.4, RFC 5032, RFC 7162
-bool parse_fetch(Cursor& cursor, FetchCommand& out);                // 6.4.5, RFC 7162
-bool parse_store(Cursor& cursor, StoreCommand& out);                // 6.4.6, RFC 7162
-bool parse_copy(Cursor& cursor, CopyCommand& out);                  // 6.4.7, RFC 6851
+bool parse_append(Cursor& cursor, AppendCommand& out);     // 6.3.11
+bool parse_uid_expunge(Cursor& cursor, SequenceSet& out);  // RFC 4315
+bool parse_search(Cursor& cursor, SearchCommand& out);     // 6.4.4, RFC 5032, RFC 7162
+bool parse_fetch(Cursor& cursor, FetchCommand& out);       // 6.4.5, RFC 7162
+bool parse_store(Cursor& cursor, StoreCommand& out);       // 6.4.6, RFC 7162
+bool parse_copy(Cursor& cursor, CopyCommand& out);         // 6.4.7, RFC 6851
 
 }  // namespace postrider::imap

@@ -16,8 +16,11 @@ bool quotable(std::string_view text) {
 }
 
 bool is_atom(std::string_view text) {
-  auto plain = [](char c) { return !is_ctl(c) && !is_8bit(c) && std::string_view("(){ %*\"\\]").find(c) == std::string_view::npos; };
-  return !text.empty() && text.size() <= kMaxQuoted && std::all_of(text.begin(), text.end(), plain) && !iequals(text, "NIL");
+  auto plain = [](char c) {
+    return !is_ctl(c) && !is_8bit(c) && std::string_view("(){ %*\"\\]").find(c) == std::string_view::npos;
+  };
+  return !text.empty() && text.size() <= kMaxQuoted && std::all_of(text.begin(), text.end(), plain) &&
+         !iequals(text, "NIL");
 }
 
 void append_quoted(std::string& out, std::string_view text) {
@@ -53,7 +56,9 @@ void append_nstring(std::string& out, const std::optional<std::string>& text) {
   }
 }
 
-void append_literal_head(std::string& out, uint64_t size) { append_format(out, "{{{}}}\r\n", size); }
+void append_literal_head(std::string& out, uint64_t size) {
+  append_format(out, "{{{}}}\r\n", size);
+}
 
 void append_mailbox(std::string& out, std::string_view name, bool utf8) {
   if (!utf8) return append_astring(out, encode_utf7(name));
@@ -87,12 +92,23 @@ void append_section_name(std::string& out, const FetchItem& item) {
   for (size_t i = 0; i < section.part.size(); ++i) append_format(out, "{}{}", i == 0 ? "" : ".", section.part[i]);
   if (section.text != Text::whole && !section.part.empty()) out.push_back('.');
   switch (section.text) {
-    case Text::whole: break;
-    case Text::header: out += "HEADER"; break;
-    case Text::header_fields: out += "HEADER.FIELDS"; break;
-    case Text::header_fields_not: out += "HEADER.FIELDS.NOT"; break;
-    case Text::text: out += "TEXT"; break;
-    case Text::mime: out += "MIME"; break;
+    case Text::whole:
+      break;
+    case Text::header:
+      out += "HEADER";
+      break;
+    case Text::header_fields:
+      out += "HEADER.FIELDS";
+      break;
+    case Text::header_fields_not:
+      out += "HEADER.FIELDS.NOT";
+      break;
+    case Text::text:
+      out += "TEXT";
+      break;
+    case Text::mime:
+      out += "MIME";
+      break;
   }
   for (size_t i = 0; i < section.fields.size(); ++i) {
     out += i == 0 ? " (" : " ";

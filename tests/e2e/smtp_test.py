@@ -78,7 +78,7 @@ class SmtpTest(support.ServerTest):
                 file.write(f"From: {ALICE}\r\nTo: {BOB}\r\nSubject: by curl\r\n\r\nline\r\n.dot\r\n")
             for scheme, port in (("smtps", "submissions"), ("smtp", "submission")):
                 result = run("curl", "--silent", "--show-error", "--insecure", "--ssl-reqd", "--user", f"{ALICE}:{PASSWORD}",
-                             "--mail-from", ALICE, "--mail-rcpt", BOB, "--upload-file", path, "--crlf",
+                             "--mail-from", ALICE, "--mail-rcpt", BOB, "--upload-file", path,
                              f"{scheme}://{self.server.host}:{self.server.ports[port]}/client.example")
                 self.assertEqual(0, result.returncode, result.text)
         with self.server.imap(BOB, mailbox="INBOX") as client:

@@ -30,11 +30,21 @@ std::vector<std::string> run(const std::vector<std::string>& pieces, FramerLimit
       held.erase(0, step.consumed);
       more = !held.empty();
       switch (step.event) {
-        case Event::need_more: more = false; break;
-        case Event::continuation: said.push_back("+"); break;
-        case Event::command: said.push_back("command " + std::string(framer.text())); break;
-        case Event::line: said.push_back("line " + std::string(framer.text())); break;
-        case Event::bad: said.push_back("bad " + std::string(framer.tag())); break;
+        case Event::need_more:
+          more = false;
+          break;
+        case Event::continuation:
+          said.push_back("+");
+          break;
+        case Event::command:
+          said.push_back("command " + std::string(framer.text()));
+          break;
+        case Event::line:
+          said.push_back("line " + std::string(framer.text()));
+          break;
+        case Event::bad:
+          said.push_back("bad " + std::string(framer.tag()));
+          break;
         case Event::fatal:
           said.push_back("fatal " + std::string(framer.tag()));
           return said;
@@ -67,9 +77,13 @@ TEST(Framer, GivesOneCommandALine) {
   EXPECT_EQ(run_every_way("a NOOP\r\nb LOGOUT\r\n"), (Said{"command a NOOP", "command b LOGOUT"}));
 }
 
-TEST(Framer, TakesABareLineFeedAsALineEnd) { EXPECT_EQ(run_every_way("a NOOP\n"), Said{"command a NOOP"}); }
+TEST(Framer, TakesABareLineFeedAsALineEnd) {
+  EXPECT_EQ(run_every_way("a NOOP\n"), Said{"command a NOOP"});
+}
 
-TEST(Framer, WaitsForTheLineEnd) { EXPECT_EQ(run_every_way("a NOOP"), Said{}); }
+TEST(Framer, WaitsForTheLineEnd) {
+  EXPECT_EQ(run_every_way("a NOOP"), Said{});
+}
 
 TEST(Framer, AsksForASynchronisingLiteral) {
   EXPECT_EQ(run_every_way("a LOGIN {5}\r\nalice {6}\r\nsecret\r\n"),
@@ -81,7 +95,8 @@ TEST(Framer, TakesANonSynchronisingLiteralUnasked) {
 }
 
 TEST(Framer, LeavesLineEndsInLiteralsAlone) {
-  EXPECT_EQ(run_every_way("a X {7+}\r\n{9}\r\n\r\n\r\nb NOOP\r\n"), (Said{"command a X {7+}\r\n{9}\r\n\r\n", "command b NOOP"}));
+  EXPECT_EQ(run_every_way("a X {7+}\r\n{9}\r\n\r\n\r\nb NOOP\r\n"),
+            (Said{"command a X {7+}\r\n{9}\r\n\r\n", "command b NOOP"}));
 }
 
 TEST(Framer, TakesEmptyLiterals) {
@@ -110,7 +125,8 @@ TEST(Framer, AnnouncesFurtherMessages) {
 }
 
 TEST(Framer, AnnouncesAMessageOfAnySize) {
-  EXPECT_EQ(run({"a APPEND X {18446744073709551615}\r\n"}, kLimitsAfterLogin), Said{"message a APPEND X 18446744073709551615"});
+  EXPECT_EQ(run({"a APPEND X {18446744073709551615}\r\n"}, kLimitsAfterLogin),
+            Said{"message a APPEND X 18446744073709551615"});
 }
 
 TEST(Framer, KnowsLiteral8) {
@@ -143,7 +159,8 @@ TEST(Framer, LimitsACommandOfManyLiterals) {
 
 TEST(Framer, SkipsALineThatIsTooLong) {
   FramerLimits limits{.line = 20, .literal = 10, .command = 40};
-  EXPECT_EQ(run_every_way("a NOOP " + std::string(50, 'x') + "\r\nb NOOP\r\n", limits), (Said{"bad a", "command b NOOP"}));
+  EXPECT_EQ(run_every_way("a NOOP " + std::string(50, 'x') + "\r\nb NOOP\r\n", limits),
+            (Said{"bad a", "command b NOOP"}));
 }
 
 TEST(Framer, TakesALineAtTheLimit) {

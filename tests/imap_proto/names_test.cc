@@ -46,17 +46,22 @@ TEST(ModifiedUtf7, RefusesWhatHasAnotherSpelling) {
            "&2D0-",       // high surrogate alone
            "&3gA-",       // low surrogate alone
            "&AAo-",       // line feed
-           "Entw\xc3\xbcrfe", "a\tb", "a\x7f",
+           "Entw\xc3\xbcrfe",
+           "a\tb",
+           "a\x7f",
        }) {
     EXPECT_EQ(decode_utf7(wire), std::nullopt) << wire;
   }
 }
 
-TEST(ModifiedUtf7, NeverWritesInvalidUtf8AsItIs) { EXPECT_EQ(encode_utf7("a\xff"), "a&,,0-"); }
+TEST(ModifiedUtf7, NeverWritesInvalidUtf8AsItIs) {
+  EXPECT_EQ(encode_utf7("a\xff"), "a&,,0-");
+}
 
 TEST(Utf8Name, RefusesOverlongFormsSurrogatesAndControls) {
   EXPECT_TRUE(is_utf8_name("Entwürfe/日本語/😀"));
-  for (const char* bad : {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\nb", "\x7f", "\xc2\x85", "\xc3", "\x80"}) {
+  for (const char* bad :
+       {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\nb", "\x7f", "\xc2\x85", "\xc3", "\x80"}) {
     EXPECT_FALSE(is_utf8_name(bad)) << bad;
   }
 }
@@ -75,24 +80,37 @@ struct PatternCase {
   bool matches;
 };
 constexpr PatternCase kPatterns[] = {
-    {"", "*", "a/b/c", true},           {"", "%", "a", true},
-    {"", "%", "a/b", false},            {"", "%/%", "a/b", true},
-    {"", "a/%", "a/b", true},           {"", "a/%", "a", false},
-    {"", "a*", "a/b", true},            {"a/", "%", "a/b", true},
-    {"a/", "/b", "/b", true},           {"", "*c", "a/b/c", true},
-    {"", "%c", "a/b/c", false},         {"", "a%d", "abcd", true},
-    {"", "a%d", "ab/cd", false},        {"", "a*d", "ab/cd", true},
-    {"", "%*", "a/b", true},            {"", "*%", "a/b", true},
-    {"", "", "", true},                 {"", "", "a", false},
-    {"", "inbox", "INBOX", true},       {"", "inb%", "INBOX", true},
-    {"", "inbox/sub", "INBOX/sub", true}, {"", "inbox/SUB", "INBOX/sub", false},
-    {"", "A", "a", false},              {"", "*/x/%", "a/b/x/c", true},
+    {"", "*", "a/b/c", true},
+    {"", "%", "a", true},
+    {"", "%", "a/b", false},
+    {"", "%/%", "a/b", true},
+    {"", "a/%", "a/b", true},
+    {"", "a/%", "a", false},
+    {"", "a*", "a/b", true},
+    {"a/", "%", "a/b", true},
+    {"a/", "/b", "/b", true},
+    {"", "*c", "a/b/c", true},
+    {"", "%c", "a/b/c", false},
+    {"", "a%d", "abcd", true},
+    {"", "a%d", "ab/cd", false},
+    {"", "a*d", "ab/cd", true},
+    {"", "%*", "a/b", true},
+    {"", "*%", "a/b", true},
+    {"", "", "", true},
+    {"", "", "a", false},
+    {"", "inbox", "INBOX", true},
+    {"", "inb%", "INBOX", true},
+    {"", "inbox/sub", "INBOX/sub", true},
+    {"", "inbox/SUB", "INBOX/sub", false},
+    {"", "A", "a", false},
+    {"", "*/x/%", "a/b/x/c", true},
     {"", "Entw%", "Entwürfe", true},
 };
 
 TEST(ListPattern, MatchesAsRfc3501Says) {
   for (const PatternCase& c : kPatterns) {
-    EXPECT_EQ(ListPattern(c.reference, c.pattern).matches(c.name), c.matches) << c.reference << " " << c.pattern << " " << c.name;
+    EXPECT_EQ(ListPattern(c.reference, c.pattern).matches(c.name), c.matches)
+        << c.reference << " " << c.pattern << " " << c.name;
   }
 }
 

@@ -55,7 +55,8 @@ TEST(ParseLogin, TakesAtomsStringsAndLiterals) {
 }
 
 TEST(ParseLogin, RefusesWhatIsNoString) {
-  for (std::string_view text : {"", " a", " a ", " a b c", " \"a b", " \"a\\b\" c", " {9}\r\nabc d", " a(b c", " {3}abc d"}) {
+  for (std::string_view text :
+       {"", " a", " a ", " a b c", " \"a b", " \"a\\b\" c", " {9}\r\nabc d", " a(b c", " {3}abc d"}) {
     EXPECT_FALSE(read(parse_login, text)) << text;
   }
   EXPECT_FALSE(read(parse_login, std::string_view(" {3}\r\na\0b c", 12)));
@@ -113,7 +114,9 @@ TEST(ParseList, TakesThePlainForm) {
 }
 
 TEST(ParseList, TakesTheExtendedForm) {
-  auto list = read(parse_list, " (SUBSCRIBED RECURSIVEMATCH) \"\" (\"INBOX\" \"Sent/%\") RETURN (CHILDREN SPECIAL-USE STATUS (MESSAGES UNSEEN))");
+  auto list = read(parse_list,
+                   " (SUBSCRIBED RECURSIVEMATCH) \"\" (\"INBOX\" \"Sent/%\") RETURN (CHILDREN SPECIAL-USE STATUS "
+                   "(MESSAGES UNSEEN))");
   ASSERT_TRUE(list);
   EXPECT_TRUE(list->extended && list->select_subscribed && list->select_recursive);
   EXPECT_TRUE(list->return_children && list->return_special_use);
@@ -156,9 +159,22 @@ struct SetCase {
   const char* resolved;  // of ten; null: refused
 };
 constexpr SetCase kSets[] = {
-    {"1", "1"},         {"1:*", "1:10"},       {"*:*", "10"}, {"*", "10"},  {"3,1,2", "1:3"}, {"4294967295:1", "1:4294967295"},
-    {"0", nullptr},     {"1:0", nullptr},      {"", nullptr}, {"1,", nullptr}, {"1:", nullptr}, {"-1", nullptr},
-    {"4294967296", nullptr}, {"1:2:3", nullptr}, {"1 2", nullptr}, {"a", nullptr},
+    {"1", "1"},
+    {"1:*", "1:10"},
+    {"*:*", "10"},
+    {"*", "10"},
+    {"3,1,2", "1:3"},
+    {"4294967295:1", "1:4294967295"},
+    {"0", nullptr},
+    {"1:0", nullptr},
+    {"", nullptr},
+    {"1,", nullptr},
+    {"1:", nullptr},
+    {"-1", nullptr},
+    {"4294967296", nullptr},
+    {"1:2:3", nullptr},
+    {"1 2", nullptr},
+    {"a", nullptr},
 };
 
 TEST(SequenceSet, IsReadStrictly) {
@@ -184,8 +200,9 @@ TEST(ParseFetch, ExpandsMacros) {
 
 /// A section is answered under the name that it was asked for.
 TEST(ParseFetch, ReadsSections) {
-  for (std::string name : {"BODY[]", "BODY[HEADER]", "BODY[TEXT]", "BODY[1]", "BODY[1.2.3]", "BODY[1.MIME]", "BODY[4.1.HEADER]",
-                           "BODY[HEADER.FIELDS (From Message-ID)]", "BODY[2.HEADER.FIELDS.NOT (To)]", "BODY[2.TEXT]"}) {
+  for (std::string name :
+       {"BODY[]", "BODY[HEADER]", "BODY[TEXT]", "BODY[1]", "BODY[1.2.3]", "BODY[1.MIME]", "BODY[4.1.HEADER]",
+        "BODY[HEADER.FIELDS (From Message-ID)]", "BODY[2.HEADER.FIELDS.NOT (To)]", "BODY[2.TEXT]"}) {
     auto fetch = read(parse_fetch, " 1 " + name);
     ASSERT_TRUE(fetch) << name;
     std::string answered;
@@ -200,9 +217,27 @@ TEST(ParseFetch, ReadsSections) {
 }
 
 TEST(ParseFetch, RefusesMalformedItems) {
-  for (std::string_view items :
-       {"", "()", "(FLAGS", "FLAGS UID", "(FLAGS  UID)", "BODY[", "BODY[1", "BODY[0]", "BODY[1.]", "BODY[.1]", "BODY[MIME]", "BODY[1.2.NONSENSE]",
-        "BODY[HEADER.FIELDS]", "BODY[HEADER.FIELDS ()]", "BODY[]<0>", "BODY[]<0.0>", "BODY[]<-1.5>", "BODY.PEEK", "BODY[]<1.4294967296>", "NONSENSE", "(FLAGS) (CHANGEDSINCE)"}) {
+  for (std::string_view items : {"",
+                                 "()",
+                                 "(FLAGS",
+                                 "FLAGS UID",
+                                 "(FLAGS  UID)",
+                                 "BODY[",
+                                 "BODY[1",
+                                 "BODY[0]",
+                                 "BODY[1.]",
+                                 "BODY[.1]",
+                                 "BODY[MIME]",
+                                 "BODY[1.2.NONSENSE]",
+                                 "BODY[HEADER.FIELDS]",
+                                 "BODY[HEADER.FIELDS ()]",
+                                 "BODY[]<0>",
+                                 "BODY[]<0.0>",
+                                 "BODY[]<-1.5>",
+                                 "BODY.PEEK",
+                                 "BODY[]<1.4294967296>",
+                                 "NONSENSE",
+                                 "(FLAGS) (CHANGEDSINCE)"}) {
     EXPECT_FALSE(read(parse_fetch, " 1 " + std::string(items))) << items;
   }
 }
@@ -234,7 +269,8 @@ TEST(ParseStore, ReadsActionSilenceAndCondition) {
   EXPECT_EQ(store->action, StoreCommand::Action::remove);
   EXPECT_EQ(store->flags.system, flag::kSeen | flag::kFlagged);
   EXPECT_TRUE(read(parse_store, " 1 FLAGS ()"));
-  for (std::string_view bad : {" 1 FLAGS", " 1 FLAGS (\\Recent)", " 1 FLAGS (\\*)", " 1 *FLAGS (x)", " 1 FLAG (x)", " 1 () FLAGS (x)"}) {
+  for (std::string_view bad :
+       {" 1 FLAGS", " 1 FLAGS (\\Recent)", " 1 FLAGS (\\*)", " 1 *FLAGS (x)", " 1 FLAG (x)", " 1 () FLAGS (x)"}) {
     EXPECT_FALSE(read(parse_store, bad)) << bad;
   }
 }
@@ -253,19 +289,56 @@ TEST(ParseSearch, BuildsATree) {
 }
 
 TEST(ParseSearch, ReadsEveryKey) {
-  for (std::string_view key :
-       {"ALL", "ANSWERED", "BCC a", "BEFORE 1-Feb-1994", "BODY a", "CC a", "DELETED", "DRAFT", "FLAGGED", "FROM \"\"", "HEADER Message-ID <a@b>",
-        "KEYWORD $Junk", "LARGER 1", "NEW", "NOT ALL", "OLD", "ON 1-Feb-1994", "OR ALL ALL", "RECENT", "SEEN", "SENTBEFORE \"1-Feb-1994\"",
-        "SENTON 1-Feb-1994", "SENTSINCE 1-Feb-1994", "SINCE 1-Feb-1994", "SMALLER 0", "SUBJECT a", "TEXT a", "TO a", "UID 1:*",
-        "UNANSWERED", "UNDELETED", "UNDRAFT", "UNFLAGGED", "UNKEYWORD a", "UNSEEN", "OLDER 5", "YOUNGER 5", "MODSEQ 5",
-        "MODSEQ \"/flags/\\\\draft\" all 5", "(ALL)", "((ALL) SEEN)", "1,3:*"}) {
+  for (std::string_view key : {"ALL",
+                               "ANSWERED",
+                               "BCC a",
+                               "BEFORE 1-Feb-1994",
+                               "BODY a",
+                               "CC a",
+                               "DELETED",
+                               "DRAFT",
+                               "FLAGGED",
+                               "FROM \"\"",
+                               "HEADER Message-ID <a@b>",
+                               "KEYWORD $Junk",
+                               "LARGER 1",
+                               "NEW",
+                               "NOT ALL",
+                               "OLD",
+                               "ON 1-Feb-1994",
+                               "OR ALL ALL",
+                               "RECENT",
+                               "SEEN",
+                               "SENTBEFORE \"1-Feb-1994\"",
+                               "SENTON 1-Feb-1994",
+                               "SENTSINCE 1-Feb-1994",
+                               "SINCE 1-Feb-1994",
+                               "SMALLER 0",
+                               "SUBJECT a",
+                               "TEXT a",
+                               "TO a",
+                               "UID 1:*",
+                               "UNANSWERED",
+                               "UNDELETED",
+                               "UNDRAFT",
+                               "UNFLAGGED",
+                               "UNKEYWORD a",
+                               "UNSEEN",
+                               "OLDER 5",
+                               "YOUNGER 5",
+                               "MODSEQ 5",
+                               "MODSEQ \"/flags/\\\\draft\" all 5",
+                               "(ALL)",
+                               "((ALL) SEEN)",
+                               "1,3:*"}) {
     EXPECT_TRUE(read(parse_search, " " + std::string(key))) << key;
   }
 }
 
 TEST(ParseSearch, RefusesMalformedKeys) {
-  for (std::string_view key : {"", "()", "(ALL", "ALL)", "NOT", "OR ALL", "BODY", "LARGER -1", "LARGER 4294967296", "SINCE 1994", "UID", "NONSENSE",
-                               "ALL  SEEN", "CHARSET", "HEADER a", "KEYWORD \\Seen", "YOUNGER 0"}) {
+  for (std::string_view key :
+       {"", "()", "(ALL", "ALL)", "NOT", "OR ALL", "BODY", "LARGER -1", "LARGER 4294967296", "SINCE 1994", "UID",
+        "NONSENSE", "ALL  SEEN", "CHARSET", "HEADER a", "KEYWORD \\Seen", "YOUNGER 0"}) {
     EXPECT_FALSE(read(parse_search, " " + std::string(key))) << key;
   }
 }
@@ -289,8 +362,10 @@ TEST(ParseSearch, LimitsDepthAndCount) {
 }
 
 TEST(Parsers, BearEveryPrefix) {
-  read_every_prefix(parse_search, " CHARSET UTF-8 OR (FROM {5}\r\nalice) NOT UID 1:* MODSEQ \"/flags\" all 5 SINCE \"1-Feb-1994\"");
-  read_every_prefix(parse_fetch, " 1:*,5 (UID BODY.PEEK[1.2.HEADER.FIELDS (\"From\" {2}\r\nTo)]<1.2> RFC822.SIZE) (CHANGEDSINCE 5)");
+  read_every_prefix(parse_search,
+                    " CHARSET UTF-8 OR (FROM {5}\r\nalice) NOT UID 1:* MODSEQ \"/flags\" all 5 SINCE \"1-Feb-1994\"");
+  read_every_prefix(parse_fetch,
+                    " 1:*,5 (UID BODY.PEEK[1.2.HEADER.FIELDS (\"From\" {2}\r\nTo)]<1.2> RFC822.SIZE) (CHANGEDSINCE 5)");
   read_every_prefix(parse_list, " (SUBSCRIBED) {0}\r\n (a \"b\") RETURN (STATUS (MESSAGES) CHILDREN)");
   read_every_prefix(parse_store, " 1 (UNCHANGEDSINCE 5) -FLAGS.SILENT (\\Seen a)");
   read_every_prefix(parse_append, " \"a\" (\\Seen) \"17-Jul-1996 02:44:25 -0700\" ");

@@ -50,7 +50,9 @@ TEST(Writer, WritesOnlyTheStatusItemsAskedFor) {
   EXPECT_EQ(written(append_status, kStatusMessages | kStatusUidNext, values), "(MESSAGES 3 UIDNEXT 7)");
 }
 
-TEST(Writer, KeepsTextOnOneLine) { EXPECT_EQ(written(append_text, "a\r\nb \xc3"), "a??b ?"); }
+TEST(Writer, KeepsTextOnOneLine) {
+  EXPECT_EQ(written(append_text, "a\r\nb \xc3"), "a??b ?");
+}
 
 }  // namespace
 }  // namespace postrider::imap

@@ -11,7 +11,8 @@ TEST(Login, GreetsWithWhatWorks) {
   Transcript t;
   Client client(t.port());
   std::string greeting = client.line();
-  EXPECT_TRUE(fits(greeting, "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ... AUTH=PLAIN...] mail.example.test ...")) << greeting;
+  EXPECT_TRUE(fits(greeting, "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ... AUTH=PLAIN...] mail.example.test ..."))
+      << greeting;
   EXPECT_FALSE(fits(greeting, "...STARTTLS...")) << "there is no certificate";
 }
 
@@ -70,7 +71,8 @@ TEST(Login, GoesOnAfterACancelledOrMalformedExchange) {
 TEST(Login, LetsNobodyDoAnythingBefore) {
   Transcript t;
   Client& c = t.stranger('A');
-  for (std::string command : {"SELECT INBOX", "LIST \"\" *", "FETCH 1 FLAGS", "IDLE", "ENABLE CONDSTORE", "NAMESPACE"}) {
+  for (std::string command :
+       {"SELECT INBOX", "LIST \"\" *", "FETCH 1 FLAGS", "IDLE", "ENABLE CONDSTORE", "NAMESPACE"}) {
     c.send("a " + command + "\r\n");
     EXPECT_EQ(c.line(), "a BAD Please log in first.") << command;
   }
@@ -126,7 +128,8 @@ TEST(Login, OffersStartTlsWithACertificate) {
   client.send("a STARTTLS\r\nb LOGIN alice@example.test secret\r\n");
   EXPECT_TRUE(fits(client.line(), "a OK ..."));
   client.send("c NOOP\r\n");
-  EXPECT_EQ(client.line(), "(closed)") << "what came before the handshake is dropped, what comes instead of one ends it";
+  EXPECT_EQ(client.line(), "(closed)")
+      << "what came before the handshake is dropped, what comes instead of one ends it";
 }
 
 TEST(Session, SaysGoodbye) {

@@ -67,7 +67,8 @@ TEST(Append, SaysWhenTheQuotaIsFull) {
   options.quota = 1'000;
   Transcript t(options);
   Client& c = t.session('A');
-  c.send("a APPEND INBOX {900+}\r\n" + std::string(900, 'x') + "\r\nb APPEND INBOX {200+}\r\n" + std::string(200, 'x') + "\r\n");
+  c.send("a APPEND INBOX {900+}\r\n" + std::string(900, 'x') + "\r\nb APPEND INBOX {200+}\r\n" + std::string(200, 'x') +
+         "\r\n");
   EXPECT_TRUE(fits(c.line(), "a OK ..."));
   EXPECT_TRUE(fits(c.line(), "b NO [OVERQUOTA] ..."));
 }

@@ -54,7 +54,9 @@ Client::Client(uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLO
   }
 }
 
-Client::~Client() { ::close(socket_); }
+Client::~Client() {
+  ::close(socket_);
+}
 
 void Client::send(std::string_view octets) {
   while (!octets.empty()) {
@@ -183,7 +185,8 @@ store::Uid Transcript::deliver(std::string_view mailbox, std::string_view messag
   auto account = service_->services().accounts.open(account_);
   store::MailboxId id = account->find_mailbox(mailbox)->id;
   store::Edit edit(*account);
-  store::Uid uid = edit.append(id, prepared, "Delivered-To: alice@example.test\r\n", {}, clock_.unix_time(), 0, 0).value();
+  store::Uid uid =
+      edit.append(id, prepared, "Delivered-To: alice@example.test\r\n", {}, clock_.unix_time(), 0, 0).value();
   store::ModSeq modseq = edit.modseq();
   edit.commit();
   hints_->send({account_, id, modseq});

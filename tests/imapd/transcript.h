@@ -7,8 +7,9 @@
 //     A< a1 OK [READ-WRITE] ...
 //   )");
 //
-// A letter is a session; it connects and logs in as alice when it is first named. "A>" is a line that it sends, "A<" the very
-// next line that it must get; "..." in such a line stands for anything. "A<*" skips lines up to the one that fits.
+// A letter is a session; it connects and logs in as alice when it is first named. "A>" is a line that it sends, "A<"
+// the very next line that it must get; "..." in such a line stands for anything. "A<*" skips lines up to the one that
+// fits.
 #pragma once
 
 #include <filesystem>

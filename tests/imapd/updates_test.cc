@@ -1,4 +1,5 @@
-// Several sessions on one mailbox: each is told what the others do, at the right moment (RFC 3501 5.2, 7.4.1; RFC 2177).
+// Several sessions on one mailbox: each is told what the others do, at the right moment (RFC 3501 5.2, 7.4.1; RFC
+// 2177).
 #include <gtest/gtest.h>
 
 #include "imapd/view.h"
