@@ -101,8 +101,9 @@ void ImapService::check_idlers(size_t loop) {
     for (store::AccountId id : round) found.emplace_back(id, accounts_.open(id)->modseq());
     asio::post(server_.loop(loop), [this, loop, found = std::move(found)] {
       for (const auto& [id, modseq] : found) {
-        auto [seen, fresh] = watches_[loop].seen.try_emplace(id, modseq);
-        if (!fresh && std::exchange(seen->second, modseq) != modseq) registry_.changed(id, loop);
+        // The first look at an account always wakes: what its sessions have missed before is not known here.
+        auto seen = watches_[loop].seen.try_emplace(id, 0).first;
+        if (std::exchange(seen->second, modseq) != modseq) registry_.changed(id, loop);
       }
       if (watches_[loop].seen.size() > 100 * kMaxChecked) watches_[loop].seen.clear();
     });

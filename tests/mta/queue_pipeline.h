@@ -4,6 +4,7 @@
 #include <asio.hpp>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -13,6 +14,19 @@
 #include "tests/store/temp_state.h"
 
 namespace postrider {
+
+/// Stands still until it is turned; threads of the pipeline look at it meanwhile.
+class SharedClock final : public Clock {
+ public:
+  explicit SharedClock(UnixTime start) : milliseconds_(start * 1'000) {}
+  std::chrono::system_clock::time_point now() const override {
+    return std::chrono::system_clock::time_point(std::chrono::milliseconds(milliseconds_.load()));
+  }
+  void advance(std::chrono::milliseconds step) { milliseconds_ += step.count(); }
+
+ private:
+  std::atomic<int64_t> milliseconds_;
+};
 
 class Pipeline : public testing::Test {
  protected:
@@ -137,7 +151,7 @@ class Pipeline : public testing::Test {
   }
 
   store::TempState state_;
-  ManualClock clock_{1'700'000'000};
+  SharedClock clock_{1'700'000'000};
   store::DirectoryService directory_{state_.path(), clock_};
   store::Accounts accounts_{state_.path(), 100, clock_};
   store::AccountId alice_ = 0, bob_ = 0;
