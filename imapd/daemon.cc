@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "common/base/log.h"
-#include "common/net/watchdog.h"
 
 namespace postrider::imap {
 namespace {
@@ -76,7 +75,7 @@ Result<void> ImapDaemon::bind() {
 Result<void> ImapDaemon::open_certificate(bool make_missing) {
   const Config::Tls& files = config_.tls;
   if (tls_) return {};
-  if (!is_there(files.certificate) && !is_there(files.key)) {
+  if (!is_there(files.certificate) || !is_there(files.key)) {
     if (!make_missing) return {};
     if (auto made = net::make_self_signed(files.certificate, files.key, config_.server.hostname); !made) return made;
   }
@@ -100,9 +99,6 @@ Result<void> ImapDaemon::open_store() {
 }
 
 void ImapDaemon::run() {
-  std::vector<asio::io_context*> loops;
-  for (size_t number = 0; number < server_.loops(); ++number) loops.push_back(&server_.loop(number));
-  const net::Watchdog watchdog(loops);
   const net::Signals signals(
       server_.loop(0), [this] { service_->services().workers.post([this] { reload(); }); }, [this] { stop(); });
   tls_->watch(server_.loop(0));

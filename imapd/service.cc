@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "imapd/session.h"
+#include "store/sqlite.h"
 
 namespace postrider::imap {
 namespace {
@@ -98,7 +99,13 @@ void ImapService::check_idlers(size_t loop) {
     round.push_back(accounts[watch.turn++ % accounts.size()]);
   auto job = [this, loop, round = std::move(round)] {
     std::vector<std::pair<store::AccountId, store::ModSeq>> found;
-    for (store::AccountId id : round) found.emplace_back(id, accounts_.open(id)->modseq());
+    for (store::AccountId id : round) {
+      try {
+        found.emplace_back(id, accounts_.open(id)->modseq());
+      } catch (const store::SqliteError& error) {
+        log_warn("account_not_checked", {{"account", id}, {"error", error.what()}});
+      }
+    }
     asio::post(server_.loop(loop), [this, loop, found = std::move(found)] {
       for (const auto& [id, modseq] : found) {
         // The first look at an account always wakes: what its sessions have missed before is not known here.

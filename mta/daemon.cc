@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "common/base/log.h"
-#include "common/net/watchdog.h"
 #include "mta/relay.h"
 
 namespace postrider {
@@ -118,7 +117,7 @@ Result<void> MtaDaemon::listen() {
 Result<void> MtaDaemon::open_certificate(bool make_missing) {
   const Config::Tls& files = config_.tls;
   if (tls_) return {};
-  if (!is_there(files.certificate) && !is_there(files.key)) {
+  if (!is_there(files.certificate) || !is_there(files.key)) {
     if (!make_missing) return {};
     if (auto made = net::make_self_signed(files.certificate, files.key, config_.server.hostname); !made) return made;
   }
@@ -151,9 +150,6 @@ Result<void> MtaDaemon::open_store() {
 }
 
 void MtaDaemon::run() {
-  std::vector<asio::io_context*> loops;
-  for (size_t number = 0; number < server_.loops(); ++number) loops.push_back(&server_.loop(number));
-  const net::Watchdog watchdog(loops);
   const net::Signals signals(
       server_.loop(0), [this] { workers_->post([this] { reload(); }); }, [this] { stop(); });
   tls_->watch(server_.loop(0));

@@ -40,7 +40,7 @@ Session::Session(SmtpService& service, std::shared_ptr<net::Connection> connecti
       answers_(service.answers(loop, settings_->config.address.separators)),
       role_(role),
       number_(service.next_connection()),
-      trusted_(role == Role::smtp && settings_->trusted.contain(connection_->remote_address())),
+      trusted_(role == Role::smtp && settings_->trusted.contains(connection_->remote_address())),
       reader_(settings_->config.smtp.max_command_line) {}
 
 asio::awaitable<void> Session::run() {

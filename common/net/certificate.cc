@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
@@ -72,7 +73,8 @@ CertificatePtr make_certificate(EVP_PKEY* key, const std::string& host_name) {
   return certificate;
 }
 
-/// Makes a new file with that mode and writes the PEM text that fill gives. False: errno says why.
+/// Makes a file with that mode and the PEM text that fill gives; it is there as a whole or not at all. False: errno says
+/// why.
 template <class Fill>
 bool write_pem(const std::string& path, mode_t mode, Fill fill) {
   BioPtr memory(BIO_new(BIO_s_mem()));
@@ -82,14 +84,15 @@ bool write_pem(const std::string& path, mode_t mode, Fill fill) {
   }
   char* bytes = nullptr;
   const auto size = static_cast<size_t>(BIO_get_mem_data(memory.get(), &bytes));
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+  const std::string unfinished = path + ".new";
+  const int file = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (file < 0) return false;
   ::fchmod(file, mode);
   const bool written = ::write(file, bytes, size) == static_cast<ssize_t>(size) && ::fsync(file) == 0;
   const int reason = errno;
   ::close(file);
   errno = reason;
-  return written;
+  return written && ::rename(unfinished.c_str(), path.c_str()) == 0;
 }
 
 /// Both daemons may start at once: one makes the pair, the other waits for the whole of it.
