@@ -79,7 +79,7 @@ asio::awaitable<void> Session::talk() {
     }
     if (ending_) break;
     if (errors_ > config().smtp.max_errors) end_with(421, smtp::status::kPolicyTemporary, "too many errors; good-bye");
-    if (idle_commands_ > kMaxIdleCommands) {
+    if (idle_commands_ > config().smtp.max_commands) {
       end_with(421, smtp::status::kPolicyTemporary, "too many commands and no message; good-bye");
     }
   }

@@ -25,7 +25,6 @@ namespace postrider {
 
 constexpr size_t kMaxQueuedReplies = 64 << 10;     // octets of replies before they are sent whatever else waits
 constexpr size_t kMaxAuthLine = 12'288;            // RFC 4954 section 4
-constexpr size_t kMaxIdleCommands = 1'000;         // commands since the last message that bring no message nearer
 constexpr size_t kMaxRefusedRecipients = 10'000;   // RCPTs beyond the limit of one transaction
 constexpr size_t kMaxExpandedRecipients = 10'000;  // queue recipients that one transaction's aliases may become
 constexpr size_t kMaxAuthFailures = 5;             // in one session

@@ -122,8 +122,8 @@ Queue::Queue(const std::string& state, const Clock& clock)
     : clock_(clock),
       spool_directory_(make_spool_folder(state)),
       database_(state + "/queue.db", OpenMode::create, Sync::full) {
-  // Debian's SQLite overwrites what is deleted, which would write every body twice.
-  database_.execute(fmt::format("PRAGMA cache_size=-{}; PRAGMA secure_delete=OFF;", kCacheKiB));
+  // A backlog is worked through faster when its pages stay at hand.
+  database_.execute(fmt::format("PRAGMA cache_size=-{}", kCacheKiB));
   migrate(database_, kQueueMigrations);
   Rows rows(database_.prepare("SELECT max(id) FROM message"));
   if (rows.next()) last_id_ = rows->integer(0);

@@ -114,7 +114,8 @@ Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(pa
     sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
     execute(fmt::format("PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY; "
-                        "PRAGMA journal_size_limit={};",
+                        // Debian's SQLite overwrites what is deleted with zeros, at the price of writing it once more.
+                        "PRAGMA secure_delete=OFF; PRAGMA journal_size_limit={};",
                         sync == Sync::full ? "FULL" : "NORMAL", kCacheKiB, kMaxIdleWal));
     sqlite3_wal_hook(
         db_,

@@ -48,6 +48,7 @@ struct Config {
     uint64_t max_line = 64 << 10;       // octets of a line of a message, CRLF included
     uint64_t max_command_line = 2'048;  // octets of a command line, CRLF included
     uint64_t max_errors = 20;           // refused commands in a session
+    uint64_t max_commands = 1'000;      // since the last message, of those that bring no message nearer
     uint64_t max_hops = 50;             // Received fields
     uint64_t max_messages = 10'000;     // in one connection
     Seconds command_timeout{300};
