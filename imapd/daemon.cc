@@ -7,27 +7,9 @@
 #include <thread>
 
 #include "common/base/log.h"
+#include "common/daemon/daemon_main.h"
 
 namespace postrider::imap {
-namespace {
-
-size_t loops_of(const Config& config) {
-  if (config.server.loops > 0) return config.server.loops;
-  return std::max<size_t>(1, std::thread::hardware_concurrency());
-}
-
-std::string pid_path(const Config& config) {
-  return config.server.pid_directory.empty() ? config.in_state("imapd.pid")
-                                             : config.server.pid_directory + "/imapd.pid";
-}
-
-bool is_there(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
-}
-
-}  // namespace
-
 ImapDaemon::ImapDaemon(config::LoadOptions options, Config config)
     : options_(std::move(options)), config_(std::move(config)), server_(loops_of(config_), limits()) {}
 
@@ -49,7 +31,7 @@ Result<void> ImapDaemon::open() {
   net::raise_descriptor_limit();
   const auto& server = config_.server;
   if (auto made = net::prepare_state_folder(server.state, server.user, server.group); !made) return made;
-  auto pid_file = net::PidFile::take(pid_path(config_));
+  auto pid_file = net::PidFile::take(pid_path(config_, "imapd"));
   if (!pid_file) return tl::unexpected(pid_file.error());
   pid_file_.emplace(std::move(*pid_file));
   if (auto bound = bind(); !bound) return bound;
@@ -73,13 +55,8 @@ Result<void> ImapDaemon::bind() {
 }
 
 Result<void> ImapDaemon::open_certificate(bool make_missing) {
-  const Config::Tls& files = config_.tls;
   if (tls_) return {};
-  if (!is_there(files.certificate) || !is_there(files.key)) {
-    if (!make_missing) return {};
-    if (auto made = net::make_self_signed(files.certificate, files.key, config_.server.hostname); !made) return made;
-  }
-  auto opened = net::TlsStore::open(files.certificate, files.key);
+  auto opened = postrider::open_certificate(config_, make_missing);
   if (!opened) return tl::unexpected(opened.error());
   tls_ = std::move(*opened);
   return {};

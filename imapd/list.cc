@@ -101,6 +101,7 @@ void append_node(std::string& out, const ListCommand& command, std::string_view 
 
 std::vector<ListPattern> compile(const ListCommand& command) {
   std::vector<ListPattern> patterns;
+  patterns.reserve(command.patterns.size());
   for (const std::string& pattern : command.patterns) patterns.emplace_back(command.reference, pattern);
   return patterns;
 }

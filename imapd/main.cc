@@ -1,11 +1,5 @@
 // imapd: the IMAP daemon.
-#include <CLI/CLI.hpp>
-#include <csignal>
-#include <cstdio>
-#include <string>
-
-#include "common/base/log.h"
-#include "common/config/load.h"
+#include "common/daemon/daemon_main.h"
 #include "imapd/daemon.h"
 
 namespace {
@@ -58,58 +52,15 @@ EXIT STATUS
   2  The command line was not understood.
 )";
 
-int fail(const std::string& message) {
-  std::fprintf(stderr, "imapd: %s\n", message.c_str());
-  return 1;
-}
-
-int check(const postrider::Config& config, const std::string& file) {
-  std::FILE* const certificate = std::fopen(config.tls.certificate.c_str(), "r");
-  if (certificate != nullptr) {  // otherwise one will be made
-    std::fclose(certificate);
-    const auto tls = postrider::net::TlsStore::open(config.tls.certificate, config.tls.key);
-    if (!tls) return fail(tls.error().message);
-  }
-  std::printf("%s: nothing is wrong\n", file.empty() ? "the defaults" : file.c_str());
-  return 0;
+postrider::Result<void> serve(const postrider::config::LoadOptions& options, postrider::Config config) {
+  postrider::imap::ImapDaemon daemon(options, std::move(config));
+  if (auto opened = daemon.open(); !opened) return opened;
+  daemon.run();
+  return {};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  using namespace postrider;
-  config::LoadOptions options;
-  bool help = false, version = false, only_check = false;
-  CLI::App app;
-  app.set_help_flag();
-  app.add_option("--config", options.file);
-  app.add_option("--state", options.state);
-  app.add_flag("--check", only_check);
-  app.add_flag("--help,-h", help);
-  app.add_flag("--version", version);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "imapd: %s; imapd --help says more\n", error.what());
-    return 2;
-  }
-  if (help || version) {
-    std::puts(help ? kHelp : kVersion);
-    return 0;
-  }
-
-  set_log_program("imapd");
-  std::signal(SIGPIPE, SIG_IGN);
-  try {
-    auto loaded = config::load(options);
-    if (!loaded) return fail(loaded.error().message);
-    if (only_check) return check(*loaded, config::file_of(options));
-    set_log_level(loaded->log.level);
-    imap::ImapDaemon daemon(options, std::move(*loaded));
-    if (auto opened = daemon.open(); !opened) return fail(opened.error().message);
-    daemon.run();
-  } catch (const std::exception& error) {
-    return fail(error.what());
-  }
-  return 0;
+  return postrider::daemon_main(argc, argv, {"imapd", kVersion, kHelp, serve});
 }

@@ -5,7 +5,7 @@
 
 namespace postrider::imap {
 
-Registry::Registry(std::vector<asio::io_context*> loops) {
+Registry::Registry(const std::vector<asio::io_context*>& loops) {
   for (asio::io_context* context : loops) loops_.push_back(Loop{context, {}});
 }
 

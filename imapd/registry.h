@@ -24,7 +24,7 @@ class Listener {
 class Registry {
  public:
   /// loops: in the order of their numbers; they outlive the registry's sessions.
-  explicit Registry(std::vector<asio::io_context*> loops);
+  explicit Registry(const std::vector<asio::io_context*>& loops);
 
   /// On that loop. False: the account has most_sessions already.
   bool enter(store::AccountId account, size_t loop, Listener& listener, size_t most_sessions);

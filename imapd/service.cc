@@ -33,7 +33,8 @@ std::string hint_socket(const Config& config) {
   return config.in_state("run/imapd.sock");
 }
 
-ImapService::ImapService(Config config, net::Server& server, std::shared_ptr<net::TlsStore> tls, const Clock& clock)
+ImapService::ImapService(const Config& config, net::Server& server, std::shared_ptr<net::TlsStore> tls,
+                         const Clock& clock)
     : server_(server),
       config_(config),
       accounts_(config.server.state, config.store.kept_handles, clock),

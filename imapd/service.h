@@ -26,7 +26,7 @@ std::string hint_socket(const Config& config);
 class ImapService {
  public:
   /// Opens the state folder's directory. tls: null for none. Throws SqliteError and std::system_error.
-  ImapService(Config config, net::Server& server, std::shared_ptr<net::TlsStore> tls, const Clock& clock);
+  ImapService(const Config& config, net::Server& server, std::shared_ptr<net::TlsStore> tls, const Clock& clock);
   /// After the server has run to its end.
   ~ImapService();
 

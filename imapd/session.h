@@ -126,11 +126,11 @@ class Session final : public Listener {
   asio::awaitable<Reply> lsub(Cursor& arguments);
   asio::awaitable<Reply> status(Cursor& arguments);
   asio::awaitable<Reply> create(Cursor& arguments);
-  asio::awaitable<Reply> delete_(Cursor& arguments);
+  asio::awaitable<Reply> delete_named(Cursor& arguments);
   asio::awaitable<Reply> rename(Cursor& arguments);
   asio::awaitable<Reply> subscribe(Cursor& arguments);
   asio::awaitable<Reply> unsubscribe(Cursor& arguments);
-  asio::awaitable<Reply> namespace_(Cursor& arguments);
+  asio::awaitable<Reply> list_namespaces(Cursor& arguments);
   asio::awaitable<Reply> set_subscribed(Cursor& arguments, bool subscribed);
 
   // session_select.cc

@@ -92,7 +92,7 @@ asio::awaitable<Reply> Session::create(Cursor& arguments) {
   co_return Reply::done(*edited, "Created.");
 }
 
-asio::awaitable<Reply> Session::delete_(Cursor& arguments) {
+asio::awaitable<Reply> Session::delete_named(Cursor& arguments) {
   std::string name;
   if (!parse_mailbox(arguments, name)) co_return Reply::refused(arguments);
   auto job = [&](store::Account& account) {
@@ -144,7 +144,7 @@ asio::awaitable<Reply> Session::unsubscribe(Cursor& arguments) {
   co_return co_await set_subscribed(arguments, false);
 }
 
-asio::awaitable<Reply> Session::namespace_(Cursor& arguments) {
+asio::awaitable<Reply> Session::list_namespaces(Cursor& arguments) {
   if (!parse_nothing(arguments)) co_return Reply::refused(arguments);
   untagged(fmt::format("NAMESPACE ((\"\" \"{}\")) NIL NIL", kDelimiter));
   co_return Reply::ok("All mailboxes here are your own.");
