@@ -80,7 +80,8 @@ std::string pid_path(const Config& config, const std::string& name) {
 
 Result<std::shared_ptr<net::TlsStore>> open_certificate(const Config& config, bool make_missing) {
   const Config::Tls& files = config.tls;
-  if (!is_there(files.certificate) && !is_there(files.key)) {
+  // One of the two may be there because the other daemon is at it: make_self_signed() waits for that, and makes nothing then.
+  if (!is_there(files.certificate) || !is_there(files.key)) {
     if (!make_missing) return std::shared_ptr<net::TlsStore>();
     if (auto made = net::make_self_signed(files.certificate, files.key, config.server.hostname); !made) {
       return tl::unexpected(made.error());

@@ -217,6 +217,7 @@ def make_accounts(arguments, directory):
             mailctl(directory, "domain", "add", domain)
     missing = [(address, password) for address, password in dict(users).items() if canonical(address) not in accounts]
     jobs = []
+    begun = {address.rpartition("@")[2] for address in accounts}
     for address, password in missing:  # hashing a password is meant to be slow, so use every core
         while len(jobs) >= (os.cpu_count() or 1):
             finish(jobs.pop(0))
@@ -226,7 +227,12 @@ def make_accounts(arguments, directory):
         process.stdin.write(password + "\n")
         process.stdin.close()
         process.stdin = None
-        jobs.append(process)
+        domain = canonical(address).rpartition("@")[2]
+        if domain in begun:
+            jobs.append(process)
+        else:  # the first account of a domain gets the postmaster's mail: it is the one that was named first
+            begun.add(domain)
+            finish(process)
     for process in jobs:
         finish(process)
     return first
