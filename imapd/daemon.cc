@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <thread>
 
 #include "common/base/log.h"
 #include "common/daemon/daemon_main.h"
 
 namespace postrider::imap {
+
 ImapDaemon::ImapDaemon(config::LoadOptions options, Config config)
     : options_(std::move(options)), config_(std::move(config)), server_(loops_of(config_), limits()) {}
 

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <thread>
 
 #include "common/base/log.h"
 #include "common/daemon/daemon_main.h"
