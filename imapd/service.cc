@@ -39,6 +39,7 @@ ImapService::ImapService(const Config& config, net::Server& server, std::shared_
       config_(config),
       accounts_(config.server.state, config.store.kept_handles, clock),
       directory_(config.server.state, clock),
+      fakes_(directory_.with([](store::Directory& directory) { return directory.decoy_key(); })),
       registry_(loops_of(server)),
       workers_(config.server.workers),
       hashing_(kHashingThreads),

@@ -15,6 +15,7 @@ SmtpService::SmtpService(const Clock& service_clock, store::DirectoryService& se
       workers(service_workers),
       password_workers(service_password_workers),
       acceptor(service_acceptor),
+      fake_records(directory.with([](store::Directory& open) { return open.decoy_key(); })),
       loops_(loops) {}
 
 void SmtpService::configure(std::shared_ptr<const SessionSettings> settings) {

@@ -282,6 +282,11 @@ std::optional<Directory::Login> Directory::find_login(std::string_view name, std
   return Login{std::move(*info), std::move(*password)};
 }
 
+std::string Directory::decoy_key() {
+  Rows rows(database_.prepare("SELECT decoy_key FROM state"));
+  return rows.next() ? std::string(rows->blob(0)) : std::string();
+}
+
 int64_t Directory::version() {
   Rows rows(database_.prepare("SELECT version FROM state"));
   return rows.next() ? rows->integer(0) : 0;

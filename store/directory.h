@@ -97,6 +97,9 @@ class Directory {
   /// May this account send mail in the name of this address: its own, an alias that leads to it, a plus-address of either.
   bool may_send_as(AccountId account, std::string_view local_part, std::string_view domain, std::string_view separators);
 
+  /// 32 secret octets, made with the directory: for sasl::FakeRecords, so that every process gives the same answers.
+  std::string decoy_key();
+
   /// Grows with every committed change, seen across processes at once: a cache of answers is good while this stands still.
   int64_t version();
 

@@ -53,6 +53,11 @@ CREATE TABLE alias(
   PRIMARY KEY(domain, local, position)
 ) STRICT, WITHOUT ROWID;
 )sql"},
+    Migration{R"sql(
+-- decoy_key: secret; what logins of users who do not exist are answered with comes from it, in both daemons alike.
+ALTER TABLE state ADD COLUMN decoy_key BLOB NOT NULL DEFAULT x'';
+UPDATE state SET decoy_key = randomblob(32);
+)sql"},
 };
 
 }  // namespace postrider::store

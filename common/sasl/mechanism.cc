@@ -82,8 +82,6 @@ std::optional<MechanismName> parse_mechanism_name(std::string_view text) {
   return std::nullopt;
 }
 
-FakeRecords::FakeRecords() : key_(random_bytes(32)) {}
-
 PasswordRecord FakeRecords::record_for(std::string_view user) const {
   const std::string name = lower(user);
   PasswordRecord record = dummy_record();

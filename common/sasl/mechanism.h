@@ -57,7 +57,6 @@ class Mechanism {
 /// Answers for users that do not exist: the same salt each time one is asked for.
 class FakeRecords {
  public:
-  FakeRecords();
   /// key: 32 secret octets; processes that share it give the same answers.
   explicit FakeRecords(std::string key) : key_(std::move(key)) {}
   PasswordRecord record_for(std::string_view user) const;

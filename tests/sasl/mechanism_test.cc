@@ -24,7 +24,7 @@ FailureKind failure_of(const Outcome& outcome) {
 }
 
 const FakeRecords& fakes() {
-  static const FakeRecords records;
+  static const FakeRecords records(std::string(32, 'k'));
   return records;
 }
 

@@ -55,6 +55,14 @@ TEST_F(DirectoryTest, MakesItsFileForTheGroupToo) {
   EXPECT_EQ(status.st_mode & 0777, 0660);
 }
 
+TEST_F(DirectoryTest, EveryHandleHasTheSameDecoyKeyAndEveryDirectoryItsOwn) {
+  Directory again(state_.path(), clock_);
+  EXPECT_EQ(again.decoy_key(), directory_.decoy_key());
+  EXPECT_EQ(directory_.decoy_key().size(), 32u);
+  TempState other;
+  EXPECT_NE(Directory(other.path(), clock_).decoy_key(), directory_.decoy_key());
+}
+
 TEST_F(DirectoryTest, KeepsDomainsAsLowerCaseALabels) {
   ASSERT_TRUE(directory_.add_domain("Bücher.Example"));
   EXPECT_TRUE(directory_.has_domain("xn--bcher-kva.example"));
