@@ -48,6 +48,11 @@ class RelayServer {
     std::lock_guard lock(mutex_);
     replies_[line] = text;
   }
+  /// The same, the first time only.
+  void reply_once(const std::string& line, const std::string& text) {
+    std::lock_guard lock(mutex_);
+    once_[line] = text;
+  }
   /// What is said after the final dot.
   void reply_to_content(const std::string& text) { reply("\n.", text); }
   int connections() const { return connections_; }
@@ -80,6 +85,9 @@ class RelayServer {
   }
   std::string reply_for(const std::string& line) {
     std::lock_guard lock(mutex_);
+    for (auto one = once_.begin(); one != once_.end(); ++one) {
+      if (istarts_with(line, one->first)) return once_.extract(one).mapped();
+    }
     std::string best;
     const std::string* text = nullptr;
     for (const auto& [prefix, reply] : replies_) {
@@ -146,7 +154,7 @@ class RelayServer {
   std::atomic<int> connections_ = 0;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, std::string> replies_;
+  std::map<std::string, std::string> replies_, once_;
   std::vector<std::string> commands_;
   std::vector<Got> got_;
   std::vector<std::shared_ptr<asio::ip::tcp::socket>> sockets_;
