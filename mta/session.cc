@@ -192,7 +192,7 @@ void Session::log_end(std::string_view reason) const {
                         {"client", connection_->remote_address()},
                         {"helo", helo_},
                         {"tls", connection_->encrypted()},
-                        {"user", account_ ? std::string_view(account_->address) : std::string_view()},
+                        {"user", account_ ? account_->address : std::string()},
                         {"accepted", accepted_messages_},
                         {"octets", octets_},
                         {"errors", all_errors_},

@@ -266,7 +266,7 @@ asio::awaitable<void> Session::hand_over() {
   log_info("accepted", {{"id", id},
                         {"connection", number_},
                         {"client", connection_->remote_address()},
-                        {"user", account_ ? std::string_view(account_->address) : std::string_view()},
+                        {"user", account_ ? account_->address : std::string()},
                         {"from", transaction.reverse_path},
                         {"recipients", recipients},
                         {"size", size}});
