@@ -162,9 +162,9 @@ TEST_F(QueueRunnerTest, ACrashAfterDeliveryDeliversOnce) {
     sent.recipients[0].next_attempt = store::kInHand;
     const store::QueuedMessage* accepted[] = {&sent};
     queue.commit(accepted, {});
+    MemoryBudget budget(1 << 20, [] {});  // outlives the deliverers, who give back to it
     LocalDelivery delivery(accounts_, directory_, runner_->settler(), clock_, [this](const net::Hint& hint) { hinted(hint); },
                            [](const Settlement&) {});
-    MemoryBudget budget(1 << 20, [] {});
     std::vector<Delivery> deliveries;
     deliveries.push_back({std::make_shared<MessageInHand>(std::move(sent), budget), 0});
     delivery.start(1);
