@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace postrider {
 
@@ -15,7 +16,14 @@ enum class LogLevel { debug, info, warn, error };
 
 struct LogField {
   template <class T>
-  LogField(std::string_view field_key, const T& field_value) : key(field_key), value(fmt::to_string(field_value)) {}
+  LogField(std::string_view field_key, const T& field_value) : key(field_key) {
+    // A string_view of nothing has no address, and fmt would copy from it.
+    if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+      value = std::string_view(field_value);
+    } else {
+      value = fmt::to_string(field_value);
+    }
+  }
   std::string_view key;
   std::string value;
 };

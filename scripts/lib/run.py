@@ -88,6 +88,7 @@ def start(arguments, directory):
             for daemon, process in started:
                 process.terminate()
             raise
+    stopping = [] if arguments.detach else catch_signals()
     if not arguments.user and credentials:
         first_mail(directory, ports, *credentials)
         say_how_to_go_on(directory, ports, *credentials)
@@ -95,7 +96,7 @@ def start(arguments, directory):
         say_where(directory, ports)
     if arguments.detach:
         return 0
-    return stay(directory)
+    return stay(directory, stopping)
 
 
 # Configuration
@@ -352,11 +353,16 @@ def stop(directory):
     return 0
 
 
-def stay(directory):
-    """Shows the logs until a signal or the end of a daemon."""
-    stopping = []
+def catch_signals():
+    """From now on a signal that ends this program is put into the list that this gives."""
+    caught = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: stopping.append(number))
+        signal.signal(number, lambda number, frame: caught.append(number))
+    return caught
+
+
+def stay(directory, stopping):
+    """Shows the logs until a signal or the end of a daemon."""
     logs = [open(os.path.join(directory, "log", f"{daemon}.log"), "rb") for daemon in DAEMONS]
     for log in logs:
         log.seek(0, os.SEEK_END)
