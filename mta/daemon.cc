@@ -117,7 +117,10 @@ Result<void> MtaDaemon::open_store() {
     maintenance_ = std::make_unique<store::Maintenance>(*accounts_, clock_, maintenance_options());
     queue_ = std::make_unique<QueueRunner>(
         queue_options(), *accounts_, *directory_, [this](const net::Hint& hint) { hints_->send(hint); }, clock_);
-    queue_->set_remote(make_relay(config_, *queue_, clock_));
+    auto relay = Relay::make(config_, *queue_, clock_);
+    if (!relay) return tl::unexpected(relay.error());
+    relay_ = relay->get();
+    queue_->set_remote(std::move(*relay));
     workers_ = std::make_unique<net::WorkerPool>(config_.server.workers);
     password_workers_ = std::make_unique<net::WorkerPool>(kPasswordThreads);
     service_ = std::make_unique<SmtpService>(clock_, *directory_, *accounts_, *workers_, *password_workers_, *queue_,
@@ -172,6 +175,7 @@ void MtaDaemon::reload() {
   set_log_level(config_.log.level);
   server_.set_limits(limits());
   queue_->configure(queue_options());
+  if (auto done = relay_->configure(config_); !done) log_error("reload_failed", {{"reason", done.error().message}});
   service_->configure(std::move(*settings));
   log_info("reloaded", {});
   net::notify_service_manager("READY=1");

@@ -15,6 +15,7 @@
 #include "common/net/server.h"
 #include "common/net/worker_pool.h"
 #include "mta/queue_runner.h"
+#include "mta/relay.h"
 #include "mta/smtp_service.h"
 #include "store/accounts.h"
 #include "store/directory_service.h"
@@ -64,6 +65,7 @@ class MtaDaemon {
   std::unique_ptr<store::DirectoryService> directory_;
   std::unique_ptr<store::Maintenance> maintenance_;
   std::unique_ptr<QueueRunner> queue_;
+  Relay* relay_ = nullptr;  // queue_'s
   std::unique_ptr<net::WorkerPool> workers_, password_workers_;
   std::unique_ptr<SmtpService> service_;
   std::mutex mutex_;  // of config_, once there are threads

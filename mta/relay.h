@@ -1,8 +1,9 @@
-// Direct delivery to other servers by SMTP.
+// Delivery to other servers, by SMTP and LMTP, as the configuration says.
 #pragma once
 
 #include <memory>
 
+#include "common/base/result.h"
 #include "common/config/config.h"
 #include "mta/relay_queue.h"
 
@@ -10,7 +11,27 @@ namespace postrider {
 
 class QueueRunner;
 
-/// What QueueRunner::set_remote() takes. The runner must outlive it. Throws std::runtime_error where DNS cannot be set up.
-std::unique_ptr<RemoteDelivery> make_relay(const Config& config, QueueRunner& runner, const Clock& clock);
+class Relay final : public RemoteDelivery {
+ public:
+  /// What QueueRunner::set_remote() takes. The runner must outlive it. The error is a sentence: a file of the
+  /// configuration cannot be read. Throws std::runtime_error where DNS cannot be set up.
+  static Result<std::unique_ptr<Relay>> make(const Config& config, QueueRunner& runner, const Clock& clock);
+
+  /// Other routes, limits and timeouts, for what is tried from now on; DNS stays as it is. From any thread. The error
+  /// as above.
+  Result<void> configure(const Config& config);
+
+  void start() override { queue_.start(); }
+  void stop() override { queue_.stop(); }
+  void push(std::vector<std::shared_ptr<MessageInHand>> messages) override { queue_.push(std::move(messages)); }
+
+ private:
+  struct Setup;
+  class SmtpTransport;
+  static Result<Setup> setup_of(const Config& config);
+  Relay(Setup setup, QueueRunner& runner, const Clock& clock);
+
+  RelayQueue queue_;
+};
 
 }  // namespace postrider

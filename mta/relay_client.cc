@@ -1,3 +1,4 @@
+// SmtpLink: connecting, greeting, TLS and logging in.
 #include "mta/relay_client.h"
 
 #include <fmt/format.h>
@@ -6,35 +7,24 @@
 #include <utility>
 
 #include "common/base/ascii.h"
+#include "common/base/base64.h"
 #include "common/base/log.h"
+#include "common/sasl/client.h"
 
 namespace postrider {
 namespace {
 
-constexpr std::chrono::seconds kGoodbyeTimeout{5};
+using config::RouteTarget;
+using config::TlsLevel;
 
-std::string with_address(const RelayAddress& peer) {
-  return fmt::format("{} [{}]", peer.host, peer.endpoint.address().to_string());
-}
+constexpr std::chrono::seconds kGoodbyeTimeout{5};
+constexpr int kNoMailHere = 521, kDomainTakesNoMail = 556;  // RFC 7504
 
 }  // namespace
 
-/// Several addresses that are dialled at once; the first that answers is taken.
-struct SmtpLink::Race {
-  explicit Race(const asio::any_io_executor& executor) : wake(executor) {}
-  asio::steady_timer wake;
-  std::shared_ptr<net::Connection> connection;
-  RelayAddress winner;
-  bool over = false;  // who comes later is sent away
-  size_t running = 0;
-  std::string error;
-};
-
-SmtpLink::SmtpLink(std::string destination, Router& router, const RelaySettings& settings,
-                   std::shared_ptr<net::TlsClientContext> tls)
-    : destination_(std::move(destination)), router_(router), settings_(settings), tls_(std::move(tls)) {}
-
-SmtpLink::~SmtpLink() { drop(); }
+SmtpLink::~SmtpLink() {
+  drop();
+}
 
 void SmtpLink::drop() {
   if (connection_ != nullptr) connection_->close();
@@ -44,12 +34,15 @@ void SmtpLink::drop() {
 Outcome SmtpLink::unreachable(std::string status, std::string text) const {
   Outcome outcome = Outcome::temporary(std::move(status), std::move(text));
   outcome.kind = Outcome::Kind::unreachable;
+  if (connection_ != nullptr) outcome.remote = to_string(peer_);
+  outcome.tls = tls_;
   return outcome;
 }
 
 Outcome SmtpLink::outcome_of(const smtp::ServerReply& reply) const {
   Outcome outcome;
-  outcome.remote = with_address(peer_);
+  outcome.remote = to_string(peer_);
+  outcome.tls = tls_;
   outcome.reply = reply.to_string();
   outcome.status = reply.status.empty() ? fmt::format("{}.0.0", reply.code / 100) : reply.status;
   if (reply.code >= 200 && reply.code < 300) {
@@ -77,100 +70,80 @@ asio::awaitable<void> SmtpLink::close() {
 
 // --- connecting
 
-asio::awaitable<std::optional<Outcome>> SmtpLink::open() {
-  Route route = co_await router_.find(destination_);
-  if (route.failure) co_return route.failure;
-  Outcome last = unreachable("4.4.1", "No mail host answers");
-  std::string error;
-  plain_ = false;
-  for (size_t next = 0;;) {
-    bool connected = co_await dial(route, next, error);
-    if (!connected) {
-      if (!error.empty()) last = unreachable("4.4.1", fmt::format("No mail host of {} takes a connection: {}", destination_, error));
-      co_return last;
-    }
-    std::optional<Outcome> failed = co_await greet();
-    if (!failed) co_return std::nullopt;
+asio::awaitable<SmtpLink::Failure> SmtpLink::open() {
+  tls_.clear();
+  if (route_->failure) co_return route_->failure;
+  if (!route_->path.empty()) co_return co_await open_local();
+  RelayAddresses addresses = co_await parts_.router.addresses(route_);
+  if (addresses.failure) co_return addresses.failure;
+  Dialer dialer(std::move(addresses.list), settings().connect_timeout);
+  Failure last;
+  for (size_t greeted = 0; greeted < kMaxGreetedHosts; ++greeted) {
+    connection_ = co_await dialer.next();
+    if (connection_ == nullptr) break;
+    peer_ = dialer.address();
+    plain_ = false;
+    last = co_await greet();
+    if (!last) co_return std::nullopt;
     drop();
-    error.clear();
-    last = std::move(*failed);
+    tls_.clear();
   }
+  // What a server said tells more than that another one could not be reached.
+  if (!last) last = unreachable("4.4.1", fmt::format("No mail host takes a connection: {}", dialer.error()));
+  co_return last;
 }
 
-asio::awaitable<void> SmtpLink::run_dial(std::shared_ptr<Race> race, RelayAddress address, std::chrono::seconds timeout) {
+asio::awaitable<SmtpLink::Failure> SmtpLink::open_local() {
+  peer_ = RelayAddress();
+  peer_.host = route_->path;
+  std::string trouble;
   try {
-    auto connection = co_await net::connect(address.endpoint, timeout);
-    if (!race->over && race->connection == nullptr) {
-      race->connection = std::move(connection);
-      race->winner = std::move(address);
-    } else {
-      connection->close();
-    }
+    connection_ = co_await net::connect_local(route_->path);
   } catch (const std::exception& error) {
-    race->error = fmt::format("{} [{}]: {}", address.host, address.endpoint.address().to_string(), error.what());
+    trouble = error.what();
   }
-  --race->running;
-  race->wake.cancel();
+  if (connection_ == nullptr)
+    co_return unreachable("4.4.1", fmt::format("{} takes no connection: {}", route_->path, trouble));
+  Failure failed = co_await greet();
+  if (failed) drop();
+  co_return failed;
 }
 
-/// The next address of the route that takes a connection; each has a short head start before the one behind it. next: where
-/// the addresses begin that were not dialled yet.
-asio::awaitable<bool> SmtpLink::dial(const Route& route, size_t& next, std::string& error) {
-  auto executor = co_await asio::this_coro::executor;
-  auto race = std::make_shared<Race>(executor);
-  while (race->connection == nullptr) {
-    if (next < route.addresses.size()) {
-      ++race->running;
-      asio::co_spawn(executor, run_dial(race, route.addresses[next++], settings_.connect_timeout), [](std::exception_ptr trouble) {
-        if (trouble) std::rethrow_exception(trouble);
-      });
-      race->wake.expires_after(kHeadStart);
-    } else if (race->running == 0) {
-      break;
-    } else {
-      race->wake.expires_after(settings_.connect_timeout + kHeadStart);
-    }
-    std::error_code ignored;
-    co_await race->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  }
-  race->over = true;
-  if (race->connection == nullptr) {
-    if (!race->error.empty()) error = race->error;
-    co_return false;
-  }
-  connection_ = std::move(race->connection);
-  peer_ = race->winner;
-  co_return true;
-}
-
-asio::awaitable<std::optional<Outcome>> SmtpLink::greet() {
+asio::awaitable<SmtpLink::Failure> SmtpLink::greet() {
   for (;;) {
     messages_ = 0;
-    needs_reset_ = leaving_ = false;
+    most_recipients_ = kMaxRelayRecipients;
+    needs_reset_ = leaving_ = unheard_ = false;
     bool tls_failed = false;
     std::string trouble;
     try {
-      smtp::ServerReply greeting = co_await read_reply(settings_.command_timeout);
+      if (route_->protocol == RouteTarget::Protocol::smtps) {
+        connection_->set_deadline(settings().command_timeout);
+        co_await connection_->start_tls_client(parts_.tls, peer_.host);
+      }
+      smtp::ServerReply greeting = co_await read_reply(settings().command_timeout);
       if (greeting.code != 220) {
         Outcome outcome = outcome_of(greeting);
-        // 521 and 556 say "no mail here, ever" (RFC 7504); any other refusal may be of the hour.
-        if (greeting.code != 521 && greeting.code != 556) outcome.kind = Outcome::Kind::unreachable;
+        // These two say "no mail here, ever" (RFC 7504); any other refusal may be of the hour.
+        bool never = greeting.code == kNoMailHere || greeting.code == kDomainTakesNoMail;
+        if (!never) outcome.kind = Outcome::Kind::unreachable;
         co_return outcome;
       }
-      co_return co_await say_hello();
+      Failure failed = co_await say_hello();
+      if (!failed) failed = co_await protect();
+      if (!failed) failed = co_await log_in();
+      co_return failed;
     } catch (const net::ConnectionEnded& end) {
       tls_failed = end.reason() == net::EndReason::tls_failed;
       trouble = end.what();
     } catch (const std::runtime_error& error) {
       trouble = error.what();
     }
-    bool again = tls_failed && !plain_;
+    bool again = tls_failed && !plain_ && route_->tls == TlsLevel::opportunistic &&
+                 route_->protocol == RouteTarget::Protocol::smtp;
     if (again) again = co_await redial_without_tls();
-    if (!again) {
-      Outcome outcome = unreachable("4.4.2", fmt::format("The greeting failed: {}", trouble));
-      outcome.remote = with_address(peer_);
-      co_return outcome;
-    }
+    if (!again)
+      co_return unreachable("4.4.2", fmt::format("{} was connected and then failed: {}", to_string(peer_), trouble));
   }
 }
 
@@ -179,42 +152,94 @@ asio::awaitable<bool> SmtpLink::redial_without_tls() {
   plain_ = true;
   drop();
   try {
-    connection_ = co_await net::connect(peer_.endpoint, settings_.connect_timeout);
+    connection_ = co_await net::connect(peer_.endpoint, settings().connect_timeout);
   } catch (const std::exception&) {
     co_return false;
   }
   co_return true;
 }
 
-asio::awaitable<std::optional<Outcome>> SmtpLink::say_hello() {
-  for (;;) {
-    smtp::ServerReply reply = co_await command(fmt::format("EHLO {}", settings_.hostname));
-    extensions_ = reply.code == 250 ? smtp::parse_extensions(reply) : smtp::Extensions();
-    if (reply.is_permanent()) reply = co_await command(fmt::format("HELO {}", settings_.hostname));
-    if (reply.code != 250) {
-      Outcome outcome = outcome_of(reply);
-      outcome.kind = Outcome::Kind::unreachable;
-      co_return outcome;
+asio::awaitable<SmtpLink::Failure> SmtpLink::say_hello() {
+  smtp::ServerReply reply = co_await command(fmt::format("{} {}", is_lmtp() ? "LHLO" : "EHLO", settings().hostname));
+  extensions_ = reply.code == 250 ? smtp::parse_extensions(reply) : smtp::Extensions();
+  if (reply.is_permanent() && !is_lmtp()) reply = co_await command(fmt::format("HELO {}", settings().hostname));
+  if (reply.code == 250) co_return std::nullopt;
+  Outcome outcome = outcome_of(reply);
+  outcome.kind = Outcome::Kind::unreachable;
+  co_return outcome;
+}
+
+/// STARTTLS where it is offered (RFC 3207), and whether the connection is as safe as the route wants it.
+asio::awaitable<SmtpLink::Failure> SmtpLink::protect() {
+  bool possible = !plain_ && !connection_->encrypted() && parts_.tls != nullptr && extensions_.has("STARTTLS");
+  if (possible) {
+    smtp::ServerReply reply = co_await command("STARTTLS");
+    if (reply.code == 220) {
+      connection_->set_deadline(settings().command_timeout);
+      co_await connection_->start_tls_client(parts_.tls, peer_.host);
+      Failure failed = co_await say_hello();  // what was offered before counts for nothing now
+      if (failed) co_return failed;
     }
-    if (plain_ || connection_->encrypted() || tls_ == nullptr || !extensions_.has("STARTTLS")) co_return std::nullopt;
-    reply = co_await command("STARTTLS");
-    if (reply.code != 220) co_return std::nullopt;
-    connection_->set_deadline(settings_.command_timeout);
-    co_await connection_->start_tls_client(tls_, peer_.host);
   }
+  net::TlsSession session = connection_->tls();
+  tls_ = connection_->encrypted() ? session.protocol + " " + session.cipher : std::string();
+  if (route_->tls == TlsLevel::opportunistic && route_->protocol != RouteTarget::Protocol::smtps)
+    co_return std::nullopt;
+  if (!connection_->encrypted()) {
+    co_return unreachable("4.7.4",
+                          fmt::format("{} offers no TLS, without which this server may not talk to it", peer_.host));
+  }
+  if (route_->tls == TlsLevel::verified && !session.verified) {
+    co_return unreachable(
+        "4.7.5", fmt::format("The certificate of {} is not one of that name from a known authority", peer_.host));
+  }
+  co_return std::nullopt;
+}
+
+/// AUTH (RFC 4954) where the route has a user. That it fails is the administrator's to mend, so mail waits for it.
+asio::awaitable<SmtpLink::Failure> SmtpLink::log_in() {
+  if (route_->login == nullptr) co_return std::nullopt;
+  const smtp::Extension* offered = extensions_.find("AUTH");
+  bool protected_channel = connection_->encrypted() || connection_->from_loopback();
+  auto name = sasl::choose_mechanism(offered != nullptr ? offered->parameters : std::string(), protected_channel);
+  if (!name) co_return unreachable("4.7.0", fmt::format("{} offers no way to log in that could be used", peer_.host));
+  auto mechanism = sasl::make_client(*name, route_->login->user, route_->login->password);
+  if (!mechanism)
+    co_return unreachable("4.7.0", "The password for the smart host cannot be used: " + mechanism.error().message);
+  std::string line = fmt::format("AUTH {}", sasl::to_string(*name));
+  if (auto initial = (*mechanism)->initial()) line += " " + base64_encode(*initial);
+  smtp::ServerReply reply = co_await command(std::move(line));
+  for (int step = 0; reply.code == 334 && step < kMaxAuthSteps; ++step) {
+    auto challenge = base64_decode(reply.lines.front());
+    auto job = [&] { return (*mechanism)->answer(challenge.value_or("")); };
+    Result<std::string> answer = co_await parts_.workers.run(std::move(job));
+    if (!answer) {
+      co_await command("*");
+      co_return unreachable("4.7.8", fmt::format("Logging in to {} failed: {}", peer_.host, answer.error().message));
+    }
+    reply = co_await command(base64_encode(*answer));
+  }
+  if (reply.code == 235 && (*mechanism)->may_succeed()) co_return std::nullopt;
+  Outcome outcome = outcome_of(reply);
+  outcome.kind = Outcome::Kind::unreachable;
+  outcome.status = "4.7.8";
+  outcome.reply = fmt::format("{} does not let {} log in: {}", peer_.host, route_->login->user, reply.to_string());
+  log_warn("relay_login_failed", {{"host", peer_.host}, {"user", route_->login->user}, {"reply", reply.to_string()}});
+  co_return outcome;
 }
 
 // --- commands and replies
 
 asio::awaitable<smtp::ServerReply> SmtpLink::command(std::string line) {
-  connection_->set_deadline(settings_.command_timeout);
+  connection_->set_deadline(settings().command_timeout);
   connection_->queue(line);
   connection_->queue("\r\n");
   co_await connection_->flush();
-  co_return co_await read_reply(settings_.command_timeout);
+  co_return co_await read_reply(settings().command_timeout);
 }
 
-asio::awaitable<smtp::ServerReply> SmtpLink::read_reply(std::chrono::seconds timeout) {
+/// timeout: for the whole reply, however slowly it comes.
+asio::awaitable<smtp::ServerReply> SmtpLink::read_reply(Milliseconds timeout) {
   smtp::ReplyParser parser;
   connection_->set_deadline(timeout);
   for (;;) {
@@ -229,9 +254,11 @@ asio::awaitable<smtp::ServerReply> SmtpLink::read_reply(std::chrono::seconds tim
       throw std::runtime_error("what the server says is no SMTP reply");
     }
     if (parser.state() != smtp::ReplyParser::State::complete) continue;
-    ++replies_;
     smtp::ServerReply reply = parser.take();
     leaving_ = leaving_ || reply.code == 421;
+    if (unheard_ && reply.code == 421)
+      throw std::runtime_error(reply.to_string());  // it was about to end the idle connection
+    unheard_ = false;
     co_return reply;
   }
 }

@@ -1,6 +1,7 @@
 #include "mta/relay_dns.h"
 
 #include <unbound.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -10,12 +11,14 @@
 #include <utility>
 
 #include "common/base/ascii.h"
+#include "common/base/log.h"
 
 namespace postrider {
 namespace {
 
-constexpr size_t kMaxRecords = 500;  // of one answer that are looked at
-constexpr int kNoDomain = 3;         // RCODE NXDOMAIN
+constexpr size_t kMaxRecords = 500;                             // of one answer that are looked at
+constexpr int kNoDomain = 3;                                    // RCODE NXDOMAIN
+constexpr const char* kRootAnchor = "/usr/share/dns/root.key";  // of Debian's dns-root-data
 
 void check(int code, const char* what) {
   if (code != 0) throw std::runtime_error(std::string("DNS cannot be set up (") + what + "): " + ub_strerror(code));
@@ -84,12 +87,30 @@ std::optional<asio::ip::address> parse_address_record(std::string_view rdata) {
   return std::nullopt;
 }
 
-class Resolver::Impl {
+DnsSettings dns_settings(const std::string& server, const std::string& trust_anchor) {
+  DnsSettings settings;
+  settings.server = server;
+  if (trust_anchor == "none") return settings;
+  settings.anchor_asked_for = !trust_anchor.empty();
+  if (settings.anchor_asked_for) settings.trust_anchor = trust_anchor;
+  if (trust_anchor.empty() && server.empty() && ::access(kRootAnchor, R_OK) == 0) settings.trust_anchor = kRootAnchor;
+  return settings;
+}
+
+/// One libunbound context; its settings are fixed once it was asked something.
+class Resolver::Context {
  public:
-  Impl(asio::io_context& loop, const std::string& server) : context_(ub_ctx_create()), descriptor_(loop) {
+  Context(asio::io_context& loop, const std::string& server, const std::string& trust_anchor)
+      : loop_(loop), context_(ub_ctx_create()), descriptor_(loop) {
     if (context_ == nullptr) throw std::runtime_error("DNS cannot be set up: no memory");
     try {
       check(ub_ctx_async(context_, 1), "thread");  // first: removing a zone closes the settings
+      if (!trust_anchor.empty()) {
+        if (::access(trust_anchor.c_str(), R_OK) != 0) {
+          throw std::runtime_error("The file of dns.trust_anchor, " + trust_anchor + ", cannot be read");
+        }
+        check(ub_ctx_add_ta_file(context_, trust_anchor.c_str()), "dns.trust_anchor");
+      }
       configure(server);
       descriptor_.assign(ub_fd(context_));
     } catch (...) {
@@ -97,34 +118,59 @@ class Resolver::Impl {
       throw;
     }
   }
-  ~Impl() {
+  ~Context() {
     descriptor_.release();  // it is the context's: not to be closed twice
     // Deleting the context ends its thread; callbacks that have not come do not come any more.
     ub_ctx_delete(context_);
   }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
 
   using Complete = std::function<void(DnsAnswer)>;
 
   void ask(const std::string& name, DnsType type, Complete complete) {
     uint64_t number = ++last_;
-    auto query = std::make_unique<Query>(Query{this, number, std::move(complete)});
+    auto query = std::make_unique<Query>(*this, number, std::move(complete));
     Query* raw = query.get();
     queries_.emplace(number, std::move(query));
-    int code = ub_resolve_async(context_, name.c_str(), static_cast<int>(type), 1, raw, &Impl::answered, nullptr);
+    int id = 0;
+    int code = ub_resolve_async(context_, name.c_str(), static_cast<int>(type), 1, raw, &Context::answered, &id);
     if (code != 0) {
       finish(number, answer_of(code, nullptr));
-    } else {
-      wait();
+      return;
     }
+    raw->limit.expires_after(kMaxDnsWait);
+    raw->limit.async_wait([this, number, id](std::error_code error) {
+      if (error) return;
+      ub_cancel(context_, id);
+      DnsAnswer late;
+      late.reason = "no answer in time";
+      finish(number, std::move(late));
+    });
+    wait();
+  }
+
+  asio::awaitable<DnsAnswer> ask(std::string name, DnsType type) {
+    auto initiate = [this](auto handler, const std::string& asked, DnsType asked_type) {
+      auto executor = asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
+      auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+      ask(asked, asked_type, [shared, executor](DnsAnswer answer) {
+        asio::post(executor,
+                   [last = std::move(*shared), answer = std::move(answer)]() mutable { last(std::move(answer)); });
+      });
+    };
+    co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(DnsAnswer)>(
+        initiate, asio::use_awaitable, name, type);
   }
 
  private:
   struct Query {
-    Impl* owner;
+    Query(Context& context, uint64_t query_number, Complete when_done)
+        : owner(context), number(query_number), complete(std::move(when_done)), limit(context.loop_) {}
+    Context& owner;
     uint64_t number;
     Complete complete;
+    asio::steady_timer limit;
   };
 
   void configure(const std::string& server) {
@@ -140,14 +186,15 @@ class Resolver::Impl {
     check(ub_ctx_set_option(context_, "do-not-query-localhost:", "no"), "option");
     check(ub_ctx_set_fwd(context_, forward.c_str()), "dns.server");
     // Whoever names a server means its answers, for names too that libunbound answers itself.
-    for (const char* zone : {"test.", "127.in-addr.arpa.", "localhost.", "invalid.", "onion."}) ub_ctx_zone_remove(context_, zone);
+    for (const char* zone : {"test.", "127.in-addr.arpa.", "localhost.", "invalid.", "onion."})
+      ub_ctx_zone_remove(context_, zone);
   }
 
   static void answered(void* data, int code, ub_result* result) {
     auto* query = static_cast<Query*>(data);
     DnsAnswer answer = answer_of(code, result);
     ub_resolve_free(result);
-    query->owner->finish(query->number, std::move(answer));
+    query->owner.finish(query->number, std::move(answer));
   }
 
   void finish(uint64_t number, DnsAnswer answer) {
@@ -169,6 +216,7 @@ class Resolver::Impl {
     });
   }
 
+  asio::io_context& loop_;
   ub_ctx* context_;
   asio::posix::stream_descriptor descriptor_;
   std::unordered_map<uint64_t, std::unique_ptr<Query>> queries_;
@@ -176,19 +224,38 @@ class Resolver::Impl {
   bool waiting_ = false;
 };
 
-Resolver::Resolver(asio::io_context& loop, const std::string& server) : impl_(std::make_unique<Impl>(loop, server)) {}
+Resolver::Resolver(asio::io_context& loop, DnsSettings settings)
+    : loop_(loop), settings_(std::move(settings)), probed_(loop, asio::steady_timer::time_point::max()) {
+  auto& context = settings_.trust_anchor.empty() ? plain_ : validating_;
+  context = std::make_unique<Context>(loop_, settings_.server, settings_.trust_anchor);
+  if (validating_ != nullptr && !settings_.anchor_asked_for) probe_ = Probe::needed;
+}
 Resolver::~Resolver() = default;
 
 asio::awaitable<DnsAnswer> Resolver::ask(std::string name, DnsType type) {
-  auto initiate = [this](auto handler, const std::string& asked, DnsType asked_type) {
-    auto executor = asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
-    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    impl_->ask(asked, asked_type, [shared, executor](DnsAnswer answer) {
-      asio::post(executor, [last = std::move(*shared), answer = std::move(answer)]() mutable { last(std::move(answer)); });
+  if (probe_ != Probe::none) co_await probe();
+  Context& context = validating_ != nullptr ? *validating_ : *plain_;
+  co_return co_await context.ask(std::move(name), type);
+}
+
+/// Name servers that drop what DNSSEC needs, as those of home routers and containers may, would make every name bogus.
+/// Behind them nothing can be validated, and mail has to go all the same.
+asio::awaitable<void> Resolver::probe() {
+  if (std::exchange(probe_, Probe::under_way) == Probe::needed) {
+    probed_.expires_after(kMaxProbeWait);
+    validating_->ask(".", DnsType::dnskey, [this](const DnsAnswer& answer) {
+      if (probe_ != Probe::under_way) return;  // too late
+      if (answer.secure) probe_ = Probe::none;
+      probed_.cancel();
     });
-  };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(DnsAnswer)>(initiate, asio::use_awaitable, name,
-                                                                                         type);
+  }
+  std::error_code ignored;
+  co_await probed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  if (probe_ == Probe::none) co_return;
+  probe_ = Probe::none;
+  log_warn("dns_not_validated", {{"reason", "the name servers of this machine do not pass on what DNSSEC needs"}});
+  given_up_ = std::move(validating_);
+  plain_ = std::make_unique<Context>(loop_, settings_.server, std::string());
 }
 
 }  // namespace postrider

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <asio.hpp>
-
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,7 +12,21 @@
 
 namespace postrider {
 
-enum class DnsType : int { a = 1, mx = 15, aaaa = 28 };
+// Longer than name servers need that are there; what takes longer is asked again with the next attempt.
+constexpr std::chrono::seconds kMaxDnsWait{30};
+// How long the question waits whether the name servers pass on what DNSSEC needs.
+constexpr std::chrono::seconds kMaxProbeWait{5};
+
+enum class DnsType : int { a = 1, mx = 15, aaaa = 28, dnskey = 48 };
+
+struct DnsSettings {
+  std::string server;             // "address:port"; empty: those of /etc/resolv.conf
+  std::string trust_anchor;       // a file of DNSKEY or DS records; empty: nothing is validated
+  bool anchor_asked_for = false;  // a name server that cannot do DNSSEC is a failure, not a reason to go without
+};
+/// What the configuration means: Debian's trust anchor of the root, where nothing is said and the system's name servers
+/// are used; "none" is none.
+DnsSettings dns_settings(const std::string& server, const std::string& trust_anchor);
 
 struct DnsAnswer {
   enum class Status {
@@ -38,18 +52,27 @@ std::optional<asio::ip::address> parse_address_record(std::string_view rdata);
 
 class Resolver {
  public:
-  /// server: "address:port", or empty for those of /etc/resolv.conf. Throws std::runtime_error.
-  Resolver(asio::io_context& loop, const std::string& server);
+  /// Throws std::runtime_error.
+  Resolver(asio::io_context& loop, DnsSettings settings);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
   /// On the loop. Never throws for what a name server does.
   asio::awaitable<DnsAnswer> ask(std::string name, DnsType type);
+  /// Whether answers are validated as far as is known.
+  bool validates() const { return validating_ != nullptr; }
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  class Context;
+  asio::awaitable<void> probe();
+
+  asio::io_context& loop_;
+  const DnsSettings settings_;
+  std::unique_ptr<Context> plain_, validating_;
+  std::unique_ptr<Context> given_up_;  // its last answers are still to come
+  enum class Probe { none, needed, under_way } probe_ = Probe::none;
+  asio::steady_timer probed_;  // cancelled when the probe has its answer
 };
 
 }  // namespace postrider

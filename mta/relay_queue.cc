@@ -1,46 +1,27 @@
+// RelayQueue: destinations, their connections and their pace.
 #include "mta/relay_queue.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "common/base/log.h"
+#include "mta/relay_destination.h"
 
 namespace postrider {
-namespace {
-
-constexpr std::chrono::seconds kCrowdedWait{60};  // until what did not fit into memory is looked at again, if not before
-
-}  // namespace
-
-struct RelayQueue::Destination {
-  Destination(std::string destination_name, asio::io_context& loop) : name(std::move(destination_name)), wake(loop) {
-    wake.expires_at(asio::steady_timer::time_point::max());
-  }
-
-  const std::string name;
-  std::deque<Work> waiting;
-  asio::steady_timer wake;  // cancelled when there is work for an idle worker
-  size_t workers = 0;
-  size_t idle = 0;          // of them, waiting with an open connection
-  size_t allowed = 1;       // workers at once
-  int failures = 0;         // in a row, of reaching it
-  UnixTime dead_until = 0;
-  Outcome reason;           // why it is dead
-  bool crowded = false;     // some of its work was sent back to the disk
-  bool starved = false;     // stands in starved_
-};
 
 RelayQueue::RelayQueue(const MakeTransport& make_transport, RelayLimits limits, Settler& settler, const Clock& clock,
                        Settled settled, Release release)
-    : limits_(limits),
-      settler_(settler),
+    : settler_(settler),
       clock_(clock),
       settled_(std::move(settled)),
       release_(std::move(release)),
-      transport_(make_transport(loop_)) {}
+      workers_(std::make_unique<net::WorkerPool>(kRelayWorkers)),
+      limits_(limits),
+      transport_(make_transport(loop_, *workers_)) {}
 
-RelayQueue::~RelayQueue() { stop(); }
+RelayQueue::~RelayQueue() {
+  stop();
+}
 
 void RelayQueue::start() {
   thread_ = std::thread([this] { loop_.run(); });
@@ -50,12 +31,15 @@ void RelayQueue::stop() {
   if (!thread_.joinable()) return;
   asio::post(loop_, [this] {
     stopping_ = true;
-    for (auto& [name, destination] : destinations_) destination->wake.cancel();
+    for (Waiter* waiter : idle_) waiter->timer.cancel();
+    for (Waiter* waiter : pacing_) waiter->timer.cancel();
+    watch_.cancel();
     auto grace = std::make_shared<asio::steady_timer>(loop_, kRelayStopGrace);
     grace->async_wait([this, grace](std::error_code) { loop_.stop(); });
     end_if_done();
   });
   thread_.join();
+  workers_ = nullptr;  // writes what was settled
 }
 
 void RelayQueue::push(std::vector<std::shared_ptr<MessageInHand>> messages) {
@@ -64,86 +48,148 @@ void RelayQueue::push(std::vector<std::shared_ptr<MessageInHand>> messages) {
   });
 }
 
-void RelayQueue::sort(std::shared_ptr<MessageInHand> message) {
-  std::map<std::string, std::vector<size_t>> by_destination;
-  const auto& recipients = message->message().recipients;
-  for (size_t i = 0; i < recipients.size(); ++i) by_destination[transport_->destination(recipients[i])].push_back(i);
-  for (auto& [name, indices] : by_destination) add(name, {message, std::move(indices)});
+void RelayQueue::configure(RelayLimits limits, std::function<void(Transport&)> change) {
+  asio::post(loop_, [this, limits, change = std::move(change)] {
+    limits_ = limits;
+    change(*transport_);
+    std::erase_if(domains_, [](const auto& entry) { return !entry.second.asked; });
+    for (auto& [key, destination] : destinations_) {
+      for (const std::string& domain : std::exchange(destination->dead_domains, {})) release_(domain);
+      destination->dead_until = 0;
+    }
+  });
 }
 
-void RelayQueue::add(const std::string& name, Work work) {
-  if (name.empty()) {
-    put_off(work, Outcome::permanent("5.1.2", "The part after the @ is no domain name"));
-    return;
+void RelayQueue::add(Work work) {
+  const std::string key = work.route->key;
+  DestinationPtr& entry = destinations_[key];
+  if (entry == nullptr) {
+    entry = std::make_shared<Destination>(key);
+    // Those that are merely remembered make room when there are very many.
+    if (destinations_.size() > kMaxDestinations) {
+      std::erase_if(destinations_, [&](const auto& one) { return one.first != key && one.second->is_unused(); });
+    }
   }
-  DestinationPtr& destination = destinations_[name];
-  if (destination == nullptr) destination = std::make_shared<Destination>(name, loop_);
+  DestinationPtr destination = destinations_.at(key);
+  destination->limits = work.route->limits;
   if (clock_.unix_time() < destination->dead_until) {
     put_off_dead(*destination, work);
     return;
   }
-  if (destination->waiting.size() >= kMaxWaitingWork) {
-    destination->crowded = true;
-    Outcome later = Outcome::temporary("4.4.5", "Many messages wait for that server");
-    later.attempted = false;
-    later.not_before = clock_.unix_time() + kCrowdedWait.count();
-    put_off(work, later);
+  if (!destination->has_room()) {
+    put_off_crowded(*destination, work);
     return;
   }
+  // What belongs to one message and goes one way is one transaction.
+  bool joins = !destination->waiting.empty() && destination->waiting.back().message == work.message;
+  if (joins) {
+    Work& last = destination->waiting.back();
+    last.recipients.insert(last.recipients.end(), work.recipients.begin(), work.recipients.end());
+    return;
+  }
+  if (destination->waiting.empty()) destination->last_end = std::chrono::steady_clock::now();
+  destination->waiting_octets += work.octets();
   destination->waiting.push_back(std::move(work));
-  staff(DestinationPtr(destination));
+  if (destination->waiting_octets > kMaxUntriedOctets || destination->waiting.size() > kMaxUntriedWork) watch_stalls();
+  staff(destination);
+}
+
+/// As long as some destination holds much, looks whether it hangs.
+void RelayQueue::watch_stalls() {
+  if (std::exchange(watching_, true)) return;
+  watch_.expires_after(kStallTime / 2);
+  watch_.async_wait([this](std::error_code error) {
+    watching_ = false;
+    if (error || stopping_) return;
+    bool again = false;
+    auto now = std::chrono::steady_clock::now();
+    for (auto& [key, destination] : destinations_) {
+      for (const Work& work : destination->take_stalled(now)) put_off_crowded(*destination, work);
+      again = again || destination->waiting.size() > kMaxUntriedWork || destination->waiting_octets > kMaxUntriedOctets;
+    }
+    if (again) watch_stalls();
+  });
+}
+
+// --- connections
+
+size_t RelayQueue::allowed(const Destination& destination) const {
+  size_t most =
+      destination.limits.connections != 0 ? destination.limits.connections : limits_.connections_per_destination;
+  return std::min(destination.pace, most);
 }
 
 /// Wakes an idle worker, or makes one where that is allowed.
 void RelayQueue::staff(const DestinationPtr& destination) {
   if (stopping_ || destination->waiting.empty()) return;
-  if (destination->idle > 0) {
-    destination->wake.cancel_one();
+  for (Waiter* waiter : destination->idle) {
+    if (waiter->called) continue;
+    waiter->called = true;
+    waiter->timer.cancel();
     return;
   }
-  if (destination->workers >= std::min(destination->allowed, limits_.connections_per_destination)) return;
-  if (workers_ >= limits_.connections) {
+  if (destination->workers >= allowed(*destination)) return;
+  if (connections_ >= limits_.connections) {
     if (!std::exchange(destination->starved, true)) starved_.push_back(destination);
+    send_idle_away();
     return;
   }
-  ++workers_;
+  ++connections_;
   ++destination->workers;
-  asio::co_spawn(loop_, work_for(destination), [this, destination](std::exception_ptr error) {
-    if (error) log_error("relay_worker_failed", {{"destination", destination->name}});
+  asio::co_spawn(loop_, work_for(destination), [this, destination](const std::exception_ptr& error) {
+    if (error) log_error("relay_worker_failed", {{"destination", destination->key}});
     worker_ended(destination);
   });
 }
 
+/// A connection that is merely kept makes room for one that is needed.
+void RelayQueue::send_idle_away() {
+  for (Waiter* waiter : idle_) {
+    if (waiter->called) continue;
+    waiter->called = waiter->dismissed = true;
+    waiter->timer.cancel();
+    return;
+  }
+}
+
 void RelayQueue::worker_ended(const DestinationPtr& destination) {
-  --workers_;
+  --connections_;
   --destination->workers;
-  while (!starved_.empty() && workers_ < limits_.connections) {
+  while (!starved_.empty() && connections_ < limits_.connections) {
     DestinationPtr next = std::move(starved_.front());
     starved_.pop_front();
     next->starved = false;
     staff(next);
   }
   staff(destination);
-  bool forget = destination->workers == 0 && destination->waiting.empty() && destination->failures == 0 && !destination->starved;
-  if (forget) destinations_.erase(destination->name);
+  auto entry = destinations_.find(destination->key);
+  bool forget = destination->is_unused() && destination->failures == 0 && destination->crowded_domains.empty();
+  if (forget && entry != destinations_.end() && entry->second == destination) destinations_.erase(entry);
   end_if_done();
 }
 
 void RelayQueue::end_if_done() {
-  if (stopping_ && workers_ == 0) loop_.stop();
+  if (stopping_ && connections_ == 0) loop_.stop();
 }
 
 asio::awaitable<void> RelayQueue::work_for(DestinationPtr destination) {
-  std::unique_ptr<Link> link = transport_->link(destination->name);
+  std::unique_ptr<Link> link = transport_->link();
   for (;;) {
     bool more = co_await wait_for_work(destination, link->is_open());
     if (!more) break;
-    Work work = std::move(destination->waiting.front());
-    destination->waiting.pop_front();
-    std::vector<Outcome> outcomes = co_await link->attempt(work.message->message(), work.recipients);
-    attempted(*destination, work, outcomes);
+    co_await keep_pace(destination);
+    if (stopping_ || destination->waiting.empty()) continue;
+    Work work = destination->take();
+    std::vector<Outcome> outcomes;
+    try {
+      outcomes = co_await link->attempt(work.route, work.message->message(), work.recipients);
+    } catch (const std::exception& error) {
+      log_error("relay_attempt_failed", {{"destination", destination->key}, {"reason", error.what()}});
+      outcomes.assign(work.recipients.size(), Outcome::temporary("4.3.0", "This server was short of something"));
+    }
+    attempted(*destination, work, std::move(outcomes));
     staff(destination);
-    if (destination->workers > destination->allowed) break;
+    if (destination->workers > allowed(*destination)) break;
   }
   co_await link->close();
 }
@@ -153,35 +199,67 @@ asio::awaitable<bool> RelayQueue::wait_for_work(DestinationPtr destination, bool
   if (stopping_) co_return false;
   if (!destination->waiting.empty()) co_return true;
   if (!keep || !starved_.empty()) co_return false;
-  ++destination->idle;
-  // One timer for all who wait here: whoever is woken by the clock goes, and the next one begins to wait anew.
-  destination->wake.expires_after(limits_.idle_timeout);
-  std::error_code error;
-  co_await destination->wake.async_wait(asio::redirect_error(asio::use_awaitable, error));
-  --destination->idle;
-  co_return !stopping_ && !destination->waiting.empty();
+  Waiter waiter(loop_);
+  waiter.timer.expires_after(limits_.idle_timeout);
+  bool expired = false;
+  while (!expired && !stopping_ && !waiter.dismissed && destination->waiting.empty()) {
+    waiter.called = false;
+    // The one that came last is called first, so that those too many fall silent and go.
+    destination->idle.push_front(&waiter);
+    auto place = idle_.insert(idle_.end(), &waiter);
+    std::error_code error;
+    co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    idle_.erase(place);
+    std::erase(destination->idle, &waiter);
+    expired = !error;
+  }
+  co_return !stopping_ && !waiter.dismissed && !destination->waiting.empty();
 }
+
+/// Waits until a message may go where there is a limit on messages per minute.
+asio::awaitable<void> RelayQueue::keep_pace(DestinationPtr destination) {
+  if (destination->limits.messages_per_minute == 0) co_return;
+  auto now = std::chrono::steady_clock::now();
+  auto turn = std::max(now, destination->next_turn);
+  destination->next_turn =
+      turn + std::chrono::nanoseconds(std::chrono::minutes(1)) / destination->limits.messages_per_minute;
+  if (turn <= now) co_return;
+  Waiter waiter(loop_);
+  waiter.timer.expires_at(turn);
+  auto place = pacing_.insert(pacing_.end(), &waiter);
+  std::error_code ignored;
+  co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  pacing_.erase(place);
+}
+
+// --- outcomes
 
 void RelayQueue::attempted(Destination& destination, const Work& work, std::vector<Outcome> outcomes) {
   bool unreachable = std::any_of(outcomes.begin(), outcomes.end(),
                                  [](const Outcome& outcome) { return outcome.kind == Outcome::Kind::unreachable; });
+  bool taken =
+      std::any_of(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) { return outcome.is_success(); });
   if (unreachable) declare_dead(destination, outcomes);
-  settle(work, outcomes);
+  settle(work, std::move(outcomes));
   if (unreachable) return;
-  destination.allowed = std::min(destination.allowed + 1, limits_.connections_per_destination);
-  bool was_dead = std::exchange(destination.failures, 0) > 0;
-  bool room = destination.crowded && destination.waiting.size() < kMaxWaitingWork / 2;
-  if (room) destination.crowded = false;
-  if (was_dead || room) release_(destination.name);
+  // A server that merely puts off, as one that greylists does, is no reason to come with more.
+  if (taken) destination.pace = std::min(destination.pace + 1, kMaxPace);
+  destination.count_attempt();
+  destination.failures = 0;
+  for (const std::string& domain : std::exchange(destination.dead_domains, {})) release_(domain);
+  if (!destination.waiting.empty() || destination.crowded_domains.empty()) return;
+  for (const std::string& domain : std::exchange(destination.crowded_domains, {})) release_(domain);
+  destination.crowded = 0;
 }
 
 void RelayQueue::declare_dead(Destination& destination, std::vector<Outcome>& outcomes) {
-  destination.allowed = std::max<size_t>(destination.allowed / 2, 1);
+  destination.pace = std::max<size_t>(std::min(destination.pace, destination.workers) / 2, 1);
   // Others are still talking to it: one lost connection says little.
   if (destination.workers > 1 && destination.failures == 0) return;
   Seconds wait = std::min<Seconds>(retry_interval(settler_.schedule(), destination.failures), kMaxDeadTime);
   ++destination.failures;
-  destination.allowed = 1;
+  destination.pace = 1;
+  destination.tried = false;
   destination.dead_until = clock_.unix_time() + wait.count();
   for (Outcome& outcome : outcomes) {
     if (outcome.kind != Outcome::Kind::unreachable) continue;
@@ -189,34 +267,76 @@ void RelayQueue::declare_dead(Destination& destination, std::vector<Outcome>& ou
     outcome.not_before = destination.dead_until;  // this message is the next probe
   }
   destination.reason.attempted = false;
-  log_info("destination_dead", {{"destination", destination.name},
+  log_info("destination_dead", {{"destination", destination.key},
                                 {"failures", destination.failures},
                                 {"until", destination.dead_until},
                                 {"waiting", destination.waiting.size()},
                                 {"reason", destination.reason.reply}});
+  destination.waiting_octets = 0;
   for (const Work& work : std::exchange(destination.waiting, {})) put_off_dead(destination, work);
 }
 
-void RelayQueue::put_off_dead(const Destination& destination, const Work& work) {
+void RelayQueue::put_off_dead(Destination& destination, const Work& work) {
   Outcome outcome = destination.reason;
   UnixTime by_schedule = clock_.unix_time() + retry_interval(settler_.schedule(), destination.failures).count();
   outcome.not_before = std::max(destination.dead_until, by_schedule);
+  remember_domains(work, destination.dead_domains);
   put_off(work, outcome);
+}
+
+/// Comes back when what was put off before it will have gone, as far as can be told; or when nothing is left in memory.
+void RelayQueue::put_off_crowded(Destination& destination, const Work& work) {
+  Outcome later = Outcome::temporary("4.4.5", "Many messages wait for that server");
+  later.attempted = false;
+  later.not_before = clock_.unix_time() + destination.crowded_wait().count();
+  remember_domains(work, destination.crowded_domains);
+  put_off(work, later);
+}
+
+void RelayQueue::remember_domains(const Work& work, std::unordered_set<std::string>& domains) {
+  for (size_t recipient : work.recipients) {
+    if (domains.size() >= kMaxReleased) return;  // those that are left come in their own time
+    domains.insert(store::destination_of(work.message->message().recipients[recipient].address));
+  }
 }
 
 void RelayQueue::put_off(const Work& work, const Outcome& outcome) {
   settle(work, std::vector<Outcome>(work.recipients.size(), outcome));
 }
 
-void RelayQueue::settle(const Work& work, const std::vector<Outcome>& outcomes) {
-  const store::QueuedMessage& message = work.message->message();
-  std::vector<Attempted> attempts;
-  for (size_t i = 0; i < work.recipients.size(); ++i) {
-    attempts.push_back({&message.recipients[work.recipients[i]], outcomes[i]});
+/// Settling may read the directory, so a worker thread does it: all that came together at once.
+void RelayQueue::settle(Work work, std::vector<Outcome> outcomes) {
+  bool first = false;
+  {
+    std::lock_guard lock(mutex_);
+    first = unsettled_.empty();
+    unsettled_.emplace_back(std::move(work), std::move(outcomes));
   }
-  Settlement settlement;
-  settler_.settle(message, attempts, settlement);
-  settled_(std::move(settlement));
+  if (first) workers_->post([this] { settle_all(); });
+}
+
+void RelayQueue::settle_all() {
+  std::vector<std::pair<Work, std::vector<Outcome>>> ended;
+  {
+    std::lock_guard lock(mutex_);
+    ended.swap(unsettled_);
+  }
+  Settlement together;
+  for (auto& [work, outcomes] : ended) {
+    const store::QueuedMessage& message = work.message->message();
+    std::vector<Attempted> attempts;
+    for (size_t i = 0; i < work.recipients.size(); ++i) {
+      attempts.push_back({&message.recipients[work.recipients[i]], std::move(outcomes[i])});
+    }
+    Settlement settlement;
+    settler_.settle(message, attempts, settlement);
+    if (settlement.reports.empty()) {
+      together.append(std::move(settlement));
+    } else {
+      settled_(std::move(settlement));
+    }
+  }
+  if (!together.empty()) settled_(std::move(together));
 }
 
 }  // namespace postrider

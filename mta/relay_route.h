@@ -1,59 +1,101 @@
-// Where mail for a destination goes: a configured route, an address literal, or what DNS says (RFC 5321 5.1).
+// Where mail for a domain goes: a configured route, the smart host, an address literal, or what DNS says (RFC
+// 5321 5.1).
 #pragma once
 
 #include <asio.hpp>
-
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/config/route.h"
 #include "mta/outcome.h"
 #include "mta/relay_dns.h"
+#include "mta/transport.h"
 
 namespace postrider {
 
-constexpr size_t kMaxMxHosts = 10;       // that are looked up, those of the best preference first
+constexpr size_t kMaxMxHosts = 10;         // that are looked up, those of the best preference first
 constexpr size_t kMaxRelayAddresses = 16;  // of all hosts together, that are dialled
+// Once some address is known, how long the other hosts' are waited for.
+constexpr std::chrono::milliseconds kAddressGrace{500};
+
+/// What a smart host wants to be told. Never logged.
+struct RelayLogin {
+  std::string user, password;
+};
+
+struct SmtpRoute final : Route {
+  config::RouteTarget::Protocol protocol = config::RouteTarget::Protocol::smtp;
+  config::TlsLevel tls = config::TlsLevel::opportunistic;
+  std::shared_ptr<const RelayLogin> login;  // null: none is needed
+  std::vector<MxRecord> hosts;              // best first; names, or addresses as text
+  uint16_t port = 25;
+  std::string path;          // of a Unix socket, in place of hosts
+  bool any_address = false;  // the administrator named the hosts, private addresses are meant
+  bool secure = false;       // DNSSEC vouches for the names of the hosts
+};
+using SmtpRoutePtr = std::shared_ptr<const SmtpRoute>;
 
 struct RelayAddress {
   std::string host;  // for the log and for TLS
   asio::ip::tcp::endpoint endpoint;
+  uint16_t preference = 0;
+  bool secure = false;  // DNSSEC vouches for the address
 };
 
-struct Route {
-  std::vector<RelayAddress> addresses;  // in the order in which they are tried; empty where failure is set
+struct RelayAddresses {
+  std::vector<RelayAddress> list;  // in the order in which they are tried; empty where failure is set
   std::optional<Outcome> failure;
 };
 
 struct RouterSettings {
-  std::string hostname;                       // ours, to see mail that would come back to us
-  std::map<std::string, std::string> routes;  // domain to "host:port"; "*" for all others
+  std::string hostname;                               // ours, to see mail that would come back to us
+  std::vector<asio::ip::tcp::endpoint> ours;          // where we take mail ourselves
+  std::map<std::string, config::RouteTarget> routes;  // by domain; "*" for all others
+  std::map<std::string, RouteLimits> limits;          // by domain, or by mail host or a domain it lies in
+  std::optional<config::RouteTarget> smart_host;
+  config::TlsLevel smart_host_tls = config::TlsLevel::opportunistic;
+  std::shared_ptr<const RelayLogin> smart_host_login;
   uint16_t port = 25;
-  std::string dns_server;                     // empty: as the system says
+  bool private_addresses = false;  // DNS is an internal network's: what it names may be dialled
+  DnsSettings dns;
 };
 
 class Router {
  public:
   /// Throws std::runtime_error where DNS cannot be set up.
   Router(asio::io_context& loop, RouterSettings settings);
+  /// For what is asked from now on. DNS stays as it was set up.
+  void configure(RouterSettings settings);
 
-  /// destination: a domain as A-label, or an address literal.
-  asio::awaitable<Route> find(std::string destination);
+  /// domain: as A-label, or an address literal. Never throws.
+  asio::awaitable<SmtpRoutePtr> find(std::string domain);
+  /// The addresses of a route's hosts, in the order of the hosts; looked up side by side.
+  asio::awaitable<RelayAddresses> addresses(SmtpRoutePtr route);
 
  private:
-  asio::awaitable<Route> find_configured(std::string target);
-  asio::awaitable<Route> find_mx(std::string domain);
-  asio::awaitable<void> add_addresses(std::string host, uint16_t port, bool any_address, Route& route, DnsAnswer::Status& trouble);
+  struct Lookup;
+  SmtpRoutePtr find_configured(const config::RouteTarget& target, bool smart_host, const std::string& domain) const;
+  SmtpRoutePtr find_literal(const std::string& domain) const;
+  asio::awaitable<SmtpRoutePtr> find_mx(std::string domain);
+  void set_limits(SmtpRoute& route, const std::string& domain) const;
+  const RouteLimits* limits_for(const std::string& name) const;
+  asio::awaitable<void> look_up(std::shared_ptr<Lookup> lookup, size_t host);
   bool may_dial(const asio::ip::address& address, bool any_address) const;
+  bool is_us(const RelayAddress& address) const;
 
+  asio::io_context& loop_;
   RouterSettings settings_;
   Resolver resolver_;
 };
 
-/// Sorts by preference, hosts of the same preference in random order; drops the hosts that come after us (RFC 5321 5.1: mail
-/// would come back) and repetitions. random: any number.
-std::vector<std::string> order_hosts(std::vector<MxRecord> records, const std::string& ourselves, uint64_t random);
+/// Sorts by preference, hosts of the same preference in random order; drops the hosts that come after us (RFC 5321 5.1:
+/// mail would come back) and repetitions. random: any number.
+std::vector<MxRecord> order_hosts(std::vector<MxRecord> records, const std::string& ourselves, uint64_t random);
+
+/// The addresses of this machine at which a listener on this address and port is reached.
+std::vector<asio::ip::tcp::endpoint> listening_endpoints(const std::string& address, uint16_t port);
 
 }  // namespace postrider

@@ -95,14 +95,19 @@ struct Config {
     uint16_t port = 25;  // of other servers; for tests and special networks
     Seconds connect_timeout{30};
     Seconds command_timeout{300};
-    Seconds idle_timeout{30};        // how long an unused connection is kept
-    uint64_t max_connections = 500;  // outgoing, in all
+    Seconds idle_timeout{30};          // how long an unused connection is kept
+    uint64_t max_connections = 2'000;  // outgoing, in all
     uint64_t max_connections_per_destination = 8;
     uint64_t max_messages_per_connection = 100;
+    std::string smart_host;                // "smtp.example.org:587"; empty: mail goes where DNS says
+    std::string smart_host_user;           // empty: no login
+    std::string smart_host_password_file;  // its first line
+    std::string smart_host_tls;            // a TlsLevel; empty: verified with a user, opportunistic without
   };
 
   struct Dns {
-    std::string server;  // "127.0.0.53:53"; empty: as /etc/resolv.conf says
+    std::string server;        // "127.0.0.53:53"; empty: as /etc/resolv.conf says
+    std::string trust_anchor;  // a file, or "none"; empty: Debian's, where server is empty
   };
 
   struct Store {
@@ -125,7 +130,8 @@ struct Config {
   Relay relay;
   Dns dns;
   Store store;
-  std::map<std::string, std::string> routes;  // domain (lower case A-label) to "host:port"
+  std::map<std::string, std::string> routes;  // domain (lower case A-label) to what parse_route() reads
+  std::map<std::string, std::string> limits;  // domain or mail host to what parse_limits() reads
 
   /// STATE/name: "directory.db", "imapd.hint".
   std::string in_state(std::string_view name) const { return server.state + '/' + std::string(name); }

@@ -44,8 +44,8 @@ std::string show(const Config& config) {
       out += fmt::format("{} = {}\n", key.name.substr(dot + 1), format_value(key, config));
       continue;
     }
-    for (const auto& [domain, target] : config.routes)
-      out += fmt::format("{} = {}\n", toml_string(domain), toml_string(target));
+    for (const auto& [domain, value] : key.name == "routes" ? config.routes : config.limits)
+      out += fmt::format("{} = {}\n", toml_string(domain), toml_string(value));
   }
   return out;
 }

@@ -64,8 +64,7 @@ constexpr auto kKeys = std::to_array<Key>({
     {"smtp.max_errors", Kind::number, at<&Config::smtp, &Smtp::max_errors>(),
      "Refused commands after which a session is ended.", 1, 10'000},
     {"smtp.max_commands", Kind::number, at<&Config::smtp, &Smtp::max_commands>(),
-     "Commands since the last message (NOOP, RSET, HELP and the like) after which a session is ended.", 10,
-     1'000'000},
+     "Commands since the last message (NOOP, RSET, HELP and the like) after which a session is ended.", 10, 1'000'000},
     {"smtp.max_hops", Kind::number, at<&Config::smtp, &Smtp::max_hops>(),
      "Received fields above which a message is taken to be in a loop and refused.", 10, 1'000},
     {"smtp.max_messages", Kind::number, at<&Config::smtp, &Smtp::max_messages>(), "Messages in one connection.", 1,
@@ -154,9 +153,28 @@ constexpr auto kKeys = std::to_array<Key>({
      10'000},
     {"relay.max_messages_per_connection", Kind::number, at<&Config::relay, &Relay::max_messages_per_connection>(),
      "Messages over one connection to another server.", 1, 1'000'000},
+    {"relay.smart_host", Kind::text, at<&Config::relay, &Relay::smart_host>(),
+     "The server that takes all mail for elsewhere that has no route of its own, as host:port, or smtps:host:port for "
+     "TLS from "
+     "the first octet; empty: mail goes where DNS says.",
+     0, 512},
+    {"relay.smart_host_user", Kind::text, at<&Config::relay, &Relay::smart_host_user>(),
+     "Who logs in to the smart host; empty: nobody needs to.", 0, 512},
+    {"relay.smart_host_password_file", Kind::text, at<&Config::relay, &Relay::smart_host_password_file>(),
+     "A file, readable for the user of mta alone, whose first line is the password for the smart host."},
+    {"relay.smart_host_tls", Kind::text, at<&Config::relay, &Relay::smart_host_tls>(),
+     "What the connection to the smart host must be: \"opportunistic\" (TLS where it is offered), \"encrypted\" (with "
+     "any "
+     "certificate) or \"verified\" (with one of its name from a known authority).",
+     0, 32, "verified with a user, opportunistic without"},
 
     {"dns.server", Kind::text, at<&Config::dns, &Config::Dns::server>(),
      "The name server to ask, as address:port, for instance \"127.0.0.53:53\".", 0, 128, "those of /etc/resolv.conf"},
+    {"dns.trust_anchor", Kind::text, at<&Config::dns, &Config::Dns::trust_anchor>(),
+     "A file with the DNSSEC keys that answers are validated by, or \"none\". With a file that is named here, names "
+     "that "
+     "cannot be validated are not used.",
+     0, 4096, "/usr/share/dns/root.key where it is there and dns.server is not set"},
 
     {"store.kept_handles", Kind::number, at<&Config::store, &Store::kept_handles>(),
      "Account files that each daemon keeps open, about 140 KiB each.", 0, 1'000'000},
@@ -168,7 +186,12 @@ constexpr auto kKeys = std::to_array<Key>({
 
     {"routes", Kind::table, +[](Config& config) -> auto& { return config.routes; },
      "Domains whose mail goes to a given server instead of where DNS says, for instance \"example.net\" = "
-     "\"mx.internal:25\"."},
+     "\"mx.internal:25\"; \"*\" stands for all others. smtps:host:port has TLS from the first octet; lmtp:host:port "
+     "and "
+     "lmtp:/path/of/a/socket speak LMTP."},
+    {"limits", Kind::table, +[](Config& config) -> auto& { return config.limits; },
+     "How fast mail may go to a domain, or to a mail host and those within that domain, for instance \"example.net\" = "
+     "\"connections=4 messages_per_connection=20 messages_per_minute=300\"; each of the three may be left out."},
 });
 
 /// Levenshtein distance.

@@ -15,6 +15,7 @@
 
 #include "common/base/ascii.h"
 #include "common/config/keys.h"
+#include "common/config/route.h"
 #include "common/config/values.h"
 
 namespace postrider::config {
@@ -84,6 +85,25 @@ Result<void> validate_listeners(const Config& config) {
   return {};
 }
 
+Result<void> validate_smart_host(const Config::Relay& relay) {
+  if (!relay.smart_host.empty()) {
+    if (auto target = parse_route(relay.smart_host); !target)
+      return failure("relay.smart_host: " + target.error().message);
+  }
+  if (!relay.smart_host_tls.empty()) {
+    if (auto level = parse_tls_level(relay.smart_host_tls); !level) {
+      return failure("relay.smart_host_tls " + level.error().message);
+    }
+  }
+  if (relay.smart_host_user.empty() != relay.smart_host_password_file.empty()) {
+    return failure("relay.smart_host_user and relay.smart_host_password_file go together: set both, or none.");
+  }
+  if (!relay.smart_host_user.empty() && relay.smart_host.empty()) {
+    return failure("relay.smart_host_user needs relay.smart_host.");
+  }
+  return {};
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -142,11 +162,16 @@ Result<void> validate(const Config& config) {
   }
   for (const auto& [domain, target] : config.routes) {
     if (domain.empty()) return failure("routes must name a domain for each target.");
-    if (auto endpoint = parse_endpoint(target); !endpoint) {
-      return failure(fmt::format("routes, {}: {}", domain, endpoint.error().message));
+    if (auto route = parse_route(target); !route) {
+      return failure(fmt::format("routes, {}: {}", domain, route.error().message));
     }
   }
-  return {};
+  for (const auto& [domain, text] : config.limits) {
+    if (auto limits = parse_limits(text); !limits) {
+      return failure(fmt::format("limits, {}: {}", domain, limits.error().message));
+    }
+  }
+  return validate_smart_host(config.relay);
 }
 
 std::string file_of(const LoadOptions& options) {

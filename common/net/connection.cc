@@ -1,8 +1,11 @@
 #include "common/net/connection.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "common/net/connection_impl.h"
 
@@ -98,6 +101,14 @@ asio::awaitable<void> Connection::read_more(size_t max_buffered) {
   if (!waited) co_await impl_->be_fair();
 }
 
+bool Connection::is_quiet() {
+  try {
+    return input().empty() && !impl_->read_now(kMaxInput);
+  } catch (const ConnectionEnded&) {
+    return false;
+  }
+}
+
 asio::awaitable<Connection::Wake> Connection::wait_input_or_notify(size_t max_buffered) {
   while (true) {
     impl_->throw_if_ended();
@@ -185,7 +196,10 @@ asio::awaitable<bool> Connection::start_tls(std::shared_ptr<TlsServerContext> co
 asio::awaitable<void> Connection::start_tls_client(std::shared_ptr<TlsClientContext> context, std::string host_name) {
   co_await flush();
   if (!input().empty()) impl_->fail(EndReason::tls_failed, "the server sent plain text after its reply to STARTTLS");
-  if (!impl_->stream().begin_client(context->native(), host_name)) impl_->fail(EndReason::tls_failed, "no memory");
+  std::string peer = fmt::format("{} {} {}", host_name, remote_address(), remote_port());
+  if (!impl_->stream().begin_client(std::move(context), host_name, std::move(peer))) {
+    impl_->fail(EndReason::tls_failed, "no memory");
+  }
   co_await handshake();
 }
 
@@ -260,6 +274,22 @@ asio::awaitable<std::shared_ptr<Connection>> connect(asio::ip::tcp::endpoint rem
   timer.cancel();
   // In the standard category, which can be compared with std::errc, as Asio's cannot.
   if (error) throw std::system_error(*timed_out ? ETIMEDOUT : error.value(), std::system_category());
+  co_return std::make_shared<Connection>(std::move(socket));
+}
+
+asio::awaitable<std::shared_ptr<Connection>> connect_local(std::string path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const auto fail = [](int code) { throw std::system_error(code, std::system_category()); };
+  if (path.size() >= sizeof address.sun_path) fail(ENAMETOOLONG);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  auto executor = co_await asio::this_coro::executor;
+  const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) fail(errno);
+  // Asio needs some protocol's name for it; all that is done with the socket fits any stream.
+  asio::ip::tcp::socket socket(executor, asio::ip::tcp::v4(), descriptor);
+  // Non-blocking: where too many wait to be accepted it fails, and is tried again like any other failure.
+  if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail(errno);
   co_return std::make_shared<Connection>(std::move(socket));
 }
 

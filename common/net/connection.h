@@ -53,6 +53,10 @@ class Connection {
   asio::awaitable<void> read_more(size_t max_buffered = kMaxInput);
   static constexpr size_t kMaxInput = 64 << 10;
 
+  /// Whether nothing came since input was consumed and the other side is still there, as far as is known without
+  /// waiting: a connection that is kept may have been closed, or hold a reply that nobody asked for.
+  bool is_quiet();
+
   // --- waiting for input or a word from somebody else on this loop (IMAP IDLE). Loses neither.
   enum class Wake { input, notified };
   /// Comes back when read_more() will have something at once, or notify() was called since it last said notified.
@@ -72,8 +76,9 @@ class Connection {
   /// Server side handshake; what is queued is flushed before. Plain text that was read ahead is discarded (command
   /// injection, RFC 3207 4.2); false where some was. Throws ConnectionEnded (tls_failed).
   asio::awaitable<bool> start_tls(std::shared_ptr<TlsServerContext> context);
-  /// Client side handshake. host_name: for SNI and for TlsSession::verified; an address is allowed. Throws
-  /// ConnectionEnded (tls_failed), also for plain text that was read ahead.
+  /// Client side handshake. host_name: for SNI and for TlsSession::verified; an address is allowed. Takes up the
+  /// session of an earlier connection to the same name, address and port where there is one. Throws ConnectionEnded
+  /// (tls_failed), also for plain text that was read ahead.
   asio::awaitable<void> start_tls_client(std::shared_ptr<TlsClientContext> context, std::string host_name);
   bool encrypted() const;
   /// Protocol and cipher, for trace fields; empty text when not encrypted.
@@ -108,5 +113,8 @@ class Connection {
 asio::awaitable<std::shared_ptr<Connection>> connect(asio::ip::tcp::endpoint remote,
                                                      std::chrono::steady_clock::duration timeout,
                                                      std::optional<asio::ip::address> local = std::nullopt);
+
+/// Connects to a Unix socket of this machine, at once or not at all. Throws std::system_error.
+asio::awaitable<std::shared_ptr<Connection>> connect_local(std::string path);
 
 }  // namespace postrider::net

@@ -19,6 +19,13 @@ asio::ip::address unmapped(const asio::ip::address& address) {
   return address;
 }
 
+/// A Unix socket, whose ends have no addresses that fit an IP endpoint.
+bool is_local(int descriptor) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  return ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) == 0 && address.ss_family == AF_UNIX;
+}
+
 /// What is read goes through here, so that no connection holds room for what may come.
 std::array<char, Connection::kMaxInput>& scratch() {
   thread_local std::array<char, Connection::kMaxInput> buffer;
@@ -31,6 +38,10 @@ Connection::Impl::Impl(asio::ip::tcp::socket socket)
     : socket_(std::move(socket)), stream_(socket_.native_handle()), timer_(socket_.get_executor()) {
   std::error_code error;
   socket_.native_non_blocking(true, error);
+  if (is_local(socket_.native_handle())) {
+    loopback = true;
+    return;
+  }
   const auto remote = socket_.remote_endpoint(error);
   if (!error) {
     const asio::ip::address address = unmapped(remote.address());

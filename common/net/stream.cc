@@ -112,9 +112,12 @@ bool Stream::begin_server(SSL_CTX* context) {
   return true;
 }
 
-bool Stream::begin_client(SSL_CTX* context, const std::string& host_name) {
-  if (!begin(context)) return false;
+bool Stream::begin_client(std::shared_ptr<TlsClientContext> context, const std::string& host_name, std::string peer) {
+  client_ = std::move(context);
+  peer_ = std::move(peer);
+  if (!begin(client_->native())) return false;
   SSL_set_connect_state(tls_.get());
+  client_->prepare(tls_.get(), &peer_);
   if (host_name.empty()) return true;
   if (is_ip_address(host_name))
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls_.get()), host_name.c_str()) == 1;
@@ -146,6 +149,7 @@ TlsSession Stream::session() const {
   session.cipher = SSL_get_cipher_name(tls_.get());
   session.bits = SSL_get_cipher_bits(tls_.get(), nullptr);
   if (const char* name = SSL_get_servername(tls_.get(), TLSEXT_NAMETYPE_host_name)) session.server_name = name;
+  session.resumed = SSL_session_reused(tls_.get()) == 1;
   session.verified = SSL_get0_peer_certificate(tls_.get()) != nullptr && SSL_get_verify_result(tls_.get()) == X509_V_OK;
   return session;
 }

@@ -2,6 +2,7 @@
 // for. For connection.cc; nothing here awaits.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -29,7 +30,8 @@ class Stream {
 
   /// Begin; then handshake() until done. False: OpenSSL has no memory.
   bool begin_server(SSL_CTX* context);
-  bool begin_client(SSL_CTX* context, const std::string& host_name);
+  /// peer: what tells whose session may be resumed.
+  bool begin_client(std::shared_ptr<TlsClientContext> context, const std::string& host_name, std::string peer);
   Outcome handshake();
   /// Tells the peer that nothing more comes (close_notify), if that can be done at once.
   void finish();
@@ -49,6 +51,8 @@ class Stream {
   Outcome write_tls(std::string_view octets);
 
   int descriptor_;
+  std::shared_ptr<TlsClientContext> client_;  // outlives tls_, which tells it of new sessions
+  std::string peer_;
   SslPtr tls_;
   bool established_ = false;
   bool broken_ = false;

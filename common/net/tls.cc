@@ -84,8 +84,50 @@ Result<void> TlsClientContext::trust(const std::string& certificate_file) {
       fmt::format("The file {} holds no certificates that can be trusted ({}).", certificate_file, openssl_error()));
 }
 
+TlsClientContext::TlsClientContext(SSL_CTX* context) : context_(context) {
+  SSL_CTX_set_session_cache_mode(context_, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context_, &TlsClientContext::new_session);
+  SSL_CTX_set_app_data(context_, this);
+}
+
 TlsClientContext::~TlsClientContext() {
+  for (const auto& [peer, session] : sessions_) SSL_SESSION_free(session);
   SSL_CTX_free(context_);
+}
+
+void TlsClientContext::prepare(SSL* tls, const std::string* peer) {
+  SSL_set_app_data(tls, const_cast<std::string*>(peer));
+  SSL_SESSION* session = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    // Taken out: a session is resumed once, so that connections cannot be linked by it (RFC 8446 C.4).
+    auto found = sessions_.extract(*peer);
+    if (!found.empty()) session = found.mapped();
+  }
+  if (session == nullptr) return;
+  SSL_set_session(tls, session);
+  SSL_SESSION_free(session);
+}
+
+/// OpenSSL hands over a session; 1: it is ours from now on.
+int TlsClientContext::new_session(SSL* tls, SSL_SESSION* session) {
+  auto* self = static_cast<TlsClientContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(tls)));
+  const auto* peer = static_cast<const std::string*>(SSL_get_app_data(tls));
+  if (peer == nullptr || SSL_SESSION_is_resumable(session) == 0) return 0;
+  self->keep(*peer, session);
+  return 1;
+}
+
+void TlsClientContext::keep(const std::string& peer, SSL_SESSION* session) {
+  std::lock_guard lock(mutex_);
+  SSL_SESSION*& kept = sessions_[peer];
+  SSL_SESSION_free(kept);
+  kept = session;
+  if (sessions_.size() <= kMaxTlsSessions) return;
+  auto other = sessions_.begin();  // any: resuming is a saving, not a need
+  if (other->first == peer) ++other;
+  SSL_SESSION_free(other->second);
+  sessions_.erase(other);
 }
 
 }  // namespace postrider::net

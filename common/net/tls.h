@@ -1,12 +1,16 @@
 // TLS contexts: a certificate and key from files, made anew when the files change. TLS 1.2 or newer.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "common/base/result.h"
 
+using SSL = struct ssl_st;
 using SSL_CTX = struct ssl_ctx_st;
+using SSL_SESSION = struct ssl_session_st;
 
 namespace postrider::net {
 
@@ -16,6 +20,7 @@ struct TlsSession {
   int bits = 0;
   std::string server_name;  // SNI, as sent
   bool verified = false;    // client side: the certificate is valid for that name and leads to an authority
+  bool resumed = false;     // goes on with the secrets of an earlier connection
 };
 
 class TlsServerContext {
@@ -33,8 +38,11 @@ class TlsServerContext {
   SSL_CTX* context_;
 };
 
+constexpr size_t kMaxTlsSessions = 2'000;  // that are kept to be resumed
+
 /// For connections to other servers: takes any certificate and records whether it was a good one (RFC 7435); whoever
-/// needs a good one looks at TlsSession::verified before the first word.
+/// needs a good one looks at TlsSession::verified before the first word. Remembers sessions, so that the next
+/// connection to the same peer needs no full handshake.
 class TlsClientContext {
  public:
   /// Trusts the system's authorities. Throws std::runtime_error when OpenSSL gives no context.
@@ -46,9 +54,18 @@ class TlsClientContext {
   TlsClientContext& operator=(const TlsClientContext&) = delete;
   SSL_CTX* native() const { return context_; }
 
+  /// Before the handshake: takes up that peer's last session, if there is one, and keeps the next ones. peer must live
+  /// as long as tls.
+  void prepare(SSL* tls, const std::string* peer);
+
  private:
-  explicit TlsClientContext(SSL_CTX* context) : context_(context) {}
+  explicit TlsClientContext(SSL_CTX* context);
+  static int new_session(SSL* tls, SSL_SESSION* session);
+  void keep(const std::string& peer, SSL_SESSION* session);
+
   SSL_CTX* context_;
+  std::mutex mutex_;
+  std::map<std::string, SSL_SESSION*> sessions_;  // owned
 };
 
 /// Writes a self-signed certificate (ECDSA P-256, ten years, the name as subjectAltName) and its key (0640), when

@@ -70,18 +70,23 @@ bool equal_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-ScramKeys derive_scram_keys(std::string_view prepared_password, std::string_view salt, int iterations) {
+ScramClientKeys derive_scram_client_keys(std::string_view prepared_password, std::string_view salt, int iterations) {
   std::string salted(kScramKeyOctets, '\0');
   if (PKCS5_PBKDF2_HMAC(prepared_password.data(), static_cast<int>(prepared_password.size()), octets(salt),
                         static_cast<int>(salt.size()), iterations, EVP_sha256(), static_cast<int>(salted.size()),
                         reinterpret_cast<unsigned char*>(salted.data())) != 1) {
     throw std::runtime_error("OpenSSL cannot compute PBKDF2");
   }
-  ScramKeys keys;
-  keys.stored_key = sha256(hmac_sha256(salted, "Client Key"));
+  ScramClientKeys keys;
+  keys.client_key = hmac_sha256(salted, "Client Key");
   keys.server_key = hmac_sha256(salted, "Server Key");
   OPENSSL_cleanse(salted.data(), salted.size());
   return keys;
+}
+
+ScramKeys derive_scram_keys(std::string_view prepared_password, std::string_view salt, int iterations) {
+  ScramClientKeys keys = derive_scram_client_keys(prepared_password, salt, iterations);
+  return {sha256(keys.client_key), std::move(keys.server_key)};
 }
 
 Result<PasswordRecord> make_password_record(std::string_view password) {

@@ -48,6 +48,11 @@ struct ScramKeys {
   std::string stored_key, server_key;
 };
 ScramKeys derive_scram_keys(std::string_view prepared_password, std::string_view salt, int iterations);
+/// What a client needs of the same.
+struct ScramClientKeys {
+  std::string client_key, server_key;
+};
+ScramClientKeys derive_scram_client_keys(std::string_view prepared_password, std::string_view salt, int iterations);
 
 std::string hmac_sha256(std::string_view key, std::string_view text);
 std::string sha256(std::string_view text);
