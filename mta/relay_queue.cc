@@ -174,6 +174,7 @@ void RelayQueue::end_if_done() {
 
 asio::awaitable<void> RelayQueue::work_for(DestinationPtr destination) {
   std::unique_ptr<Link> link = transport_->link();
+  co_await asio::post(loop_, asio::use_awaitable);  // what comes with the same message joins first
   for (;;) {
     bool more = co_await wait_for_work(destination, link->is_open());
     if (!more) break;
@@ -188,7 +189,7 @@ asio::awaitable<void> RelayQueue::work_for(DestinationPtr destination) {
       outcomes.assign(work.recipients.size(), Outcome::temporary("4.3.0", "This server was short of something"));
     }
     attempted(*destination, work, std::move(outcomes));
-    staff(destination);
+    if (destination->waiting.size() > 1) staff(destination);  // one of them is this worker's
     if (destination->workers > allowed(*destination)) break;
   }
   co_await link->close();
