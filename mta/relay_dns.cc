@@ -225,16 +225,24 @@ class Resolver::Context {
 };
 
 Resolver::Resolver(asio::io_context& loop, DnsSettings settings)
-    : loop_(loop), settings_(std::move(settings)), probed_(loop, asio::steady_timer::time_point::max()) {
-  auto& context = settings_.trust_anchor.empty() ? plain_ : validating_;
+    : loop_(loop),
+      settings_(std::move(settings)),
+      validates_(!settings_.trust_anchor.empty()),
+      probed_(loop, asio::steady_timer::time_point::max()) {
+  auto& context = validates_ ? validating_ : plain_;
   context = std::make_unique<Context>(loop_, settings_.server, settings_.trust_anchor);
-  if (validating_ != nullptr && !settings_.anchor_asked_for) probe_ = Probe::needed;
+  if (validates_ && !settings_.anchor_asked_for) probe_ = Probe::needed;
 }
 Resolver::~Resolver() = default;
 
 asio::awaitable<DnsAnswer> Resolver::ask(std::string name, DnsType type) {
+  if (std::chrono::steady_clock::now() >= probe_again_) {
+    probe_again_ = std::chrono::steady_clock::time_point::max();
+    probe_ = Probe::needed;
+  }
   if (probe_ != Probe::none) co_await probe();
-  Context& context = validating_ != nullptr ? *validating_ : *plain_;
+  if (!validates_ && plain_ == nullptr) plain_ = std::make_unique<Context>(loop_, settings_.server, std::string());
+  Context& context = validates_ ? *validating_ : *plain_;
   co_return co_await context.ask(std::move(name), type);
 }
 
@@ -245,17 +253,18 @@ asio::awaitable<void> Resolver::probe() {
     probed_.expires_after(kMaxProbeWait);
     validating_->ask(".", DnsType::dnskey, [this](const DnsAnswer& answer) {
       if (probe_ != Probe::under_way) return;  // too late
-      if (answer.secure) probe_ = Probe::none;
+      validates_ = answer.secure;
+      probe_ = Probe::none;
       probed_.cancel();
     });
+    validates_ = false;
   }
   std::error_code ignored;
   co_await probed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  if (probe_ == Probe::none) co_return;
   probe_ = Probe::none;
+  if (validates_ || probe_again_ != std::chrono::steady_clock::time_point::max()) co_return;
+  probe_again_ = std::chrono::steady_clock::now() + kProbeAgain;
   log_warn("dns_not_validated", {{"reason", "the name servers of this machine do not pass on what DNSSEC needs"}});
-  given_up_ = std::move(validating_);
-  plain_ = std::make_unique<Context>(loop_, settings_.server, std::string());
 }
 
 }  // namespace postrider

@@ -16,6 +16,7 @@ namespace postrider {
 constexpr std::chrono::seconds kMaxDnsWait{30};
 // How long the question waits whether the name servers pass on what DNSSEC needs.
 constexpr std::chrono::seconds kMaxProbeWait{5};
+constexpr std::chrono::hours kProbeAgain{1};  // after they did not
 
 enum class DnsType : int { a = 1, mx = 15, aaaa = 28, dnskey = 48 };
 
@@ -60,8 +61,6 @@ class Resolver {
 
   /// On the loop. Never throws for what a name server does.
   asio::awaitable<DnsAnswer> ask(std::string name, DnsType type);
-  /// Whether answers are validated as far as is known.
-  bool validates() const { return validating_ != nullptr; }
 
  private:
   class Context;
@@ -69,9 +68,10 @@ class Resolver {
 
   asio::io_context& loop_;
   const DnsSettings settings_;
-  std::unique_ptr<Context> plain_, validating_;
-  std::unique_ptr<Context> given_up_;  // its last answers are still to come
+  std::unique_ptr<Context> plain_, validating_;  // made when they are needed
+  bool validates_ = false;
   enum class Probe { none, needed, under_way } probe_ = Probe::none;
+  std::chrono::steady_clock::time_point probe_again_ = std::chrono::steady_clock::time_point::max();
   asio::steady_timer probed_;  // cancelled when the probe has its answer
 };
 

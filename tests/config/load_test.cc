@@ -170,6 +170,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"address.separators = \"a\"", "address.separators must be punctuation"},
                     Wrong{"queue.retry = []", "queue.retry must have at least one"},
                     Wrong{"dns.server = \"resolver:53\"", "dns.server must be an address"},
+                    Wrong{"relay.smart_host = \"h\"", "relay.smart_host: \"h\" needs a port"},
+                    Wrong{"relay.smart_host_tls = \"yes\"", "relay.smart_host_tls must be \"opportunistic\""},
+                    Wrong{"relay.smart_host_user = \"a\"", "go together"},
+                    Wrong{"[relay]\nsmart_host_user = \"a\"\nsmart_host_password_file = \"b\"",
+                          "relay.smart_host_user needs relay.smart_host"},
+                    Wrong{"[limits]\n\"a.test\" = \"speed=1\"", "limits, a.test: \"speed=1\" is no limit"},
                     Wrong{"[routes]\n\"a.test\" = \"h\"", "routes, a.test: \"h\" needs a port"}));
 
 TEST(Load, AMissingFileThatWasNamedIsAnError) {
