@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <random>
+#include <utility>
 
 #include "common/base/ascii.h"
 #include "common/base/log.h"
@@ -60,8 +60,11 @@ bool lies_in(std::string_view name, std::string_view domain) {
 }  // namespace
 
 std::vector<MxRecord> order_hosts(std::vector<MxRecord> records, const std::string& ourselves, uint64_t random) {
-  std::mt19937_64 generator(random);  // not a secret: only that not everybody takes the same host
-  std::shuffle(records.begin(), records.end(), generator);
+  for (size_t i = records.size(); i > 1; --i) {
+    // No secret (Knuth's MMIX): it is enough that not everybody takes the same host.
+    random = random * 6364136223846793005 + 1442695040888963407;
+    std::swap(records[i - 1], records[(random >> 33) % i]);
+  }
   std::stable_sort(records.begin(), records.end(),
                    [](const MxRecord& a, const MxRecord& b) { return a.preference < b.preference; });
   auto us =
