@@ -44,6 +44,20 @@ TEST_F(ConnectionTest, SendsMoreThanTheSocketsHold) {
   exchange(server_, client_, std::string(8 << 20, 'x'));
 }
 
+TEST_F(ConnectionTest, IsQuietUntilSomethingComesOrTheOtherSideGoes) {
+  EXPECT_TRUE(client_.is_quiet());
+  exchange(client_, server_, "asked");
+  EXPECT_TRUE(client_.is_quiet());
+  loop_.run(send(server_, "unasked"));
+  EXPECT_FALSE(client_.is_quiet());
+  EXPECT_EQ(client_.input(), "unasked") << "it is not lost";
+  EXPECT_FALSE(client_.is_quiet());
+  client_.consume(7);
+  EXPECT_TRUE(client_.is_quiet());
+  server_.close();
+  EXPECT_FALSE(client_.is_quiet());
+}
+
 TEST_F(ConnectionTest, QueuedOutputGoesBeforeWhatIsWritten) {
   std::string got;
   auto talk = [&]() -> asio::awaitable<void> {

@@ -80,6 +80,16 @@ TEST_F(TlsTest, BothSidesHaveTheSameChannelBinding) {
   EXPECT_EQ(pair_.server->tls_exporter(), pair_.client->tls_exporter());
 }
 
+TEST_F(TlsTest, ASessionIsNotResumedWithAnotherPeer) {
+  handshake();
+  EXPECT_FALSE(pair_.client->tls().resumed);
+  exchange(*pair_.server, *pair_.client, "the ticket comes before this");
+  // The other side's port is another one: for the client, another server.
+  pair_ = loop_.connection_pair();
+  handshake();
+  EXPECT_FALSE(pair_.client->tls().resumed);
+}
+
 TEST_F(TlsTest, PlainTextThatWasInjectedBeforeTheHandshakeIsDiscarded) {
   auto server = [&]() -> asio::awaitable<void> {
     co_await pair_.server->read_more();
