@@ -240,11 +240,17 @@ void RelayQueue::attempted(Destination& destination, const Work& work, std::vect
                                  [](const Outcome& outcome) { return outcome.kind == Outcome::Kind::unreachable; });
   bool taken =
       std::any_of(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) { return outcome.is_success(); });
+  bool deferred = std::any_of(outcomes.begin(), outcomes.end(),
+                              [](const Outcome& outcome) { return outcome.kind == Outcome::Kind::temporary; });
   if (unreachable) declare_dead(destination, outcomes);
   settle(work, std::move(outcomes));
   if (unreachable) return;
-  // A server that merely puts off, as one that greylists does, is no reason to come with more.
-  if (taken) destination.pace = std::min(destination.pace + 1, kMaxPace);
+  // A server that merely puts off, because it greylists or has too much to do, is no reason to come with more.
+  if (taken) {
+    destination.pace = std::min(destination.pace + 1, kMaxPace);
+  } else if (deferred) {
+    destination.pace = std::max<size_t>(destination.pace / 2, 1);
+  }
   destination.count_attempt();
   destination.failures = 0;
   for (const std::string& domain : std::exchange(destination.dead_domains, {})) release_(domain);

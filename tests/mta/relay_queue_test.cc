@@ -297,6 +297,20 @@ TEST_F(RelayTest, SeveralConnectionsAreKeptWhenThereIsNothingToDo) {
   EXPECT_LE(server_.connections(), 4) << "those of the first burst serve the second";
 }
 
+TEST_F(RelayTest, AServerThatPutsOffGetsOneConnectionAtATime) {
+  start_relay();
+  server_.set_slowness(std::chrono::milliseconds(1));
+  server_.reply("MAIL", "450 4.7.1 not so fast");
+  std::vector<store::QueuedMessage> messages;
+  for (int i = 0; i < 10; ++i) messages.push_back(to_carol());
+  accept_all(std::move(messages));
+  wait_for_queue([](const auto& queue) {
+    return std::all_of(queue.begin(), queue.end(),
+                       [](const auto& message) { return message.recipients.at(0).attempts == 1; });
+  });
+  EXPECT_EQ(server_.connections(), 1);
+}
+
 TEST_F(RelayTest, AHangingDestinationHoldsLittleInMemory) {
   RelayServer other;
   config_.routes["example.com"] = other.address();
