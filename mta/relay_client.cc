@@ -47,9 +47,17 @@ Outcome SmtpLink::unreachable(std::string status, std::string text) const {
   return outcome;
 }
 
+/// How the connection is encrypted, for the ledger.
+std::string SmtpLink::tls_text() const {
+  if (connection_ == nullptr || !connection_->encrypted()) return {};
+  net::TlsSession tls = connection_->tls();
+  return fmt::format("{} {}", tls.protocol, tls.cipher);
+}
+
 Outcome SmtpLink::outcome_of(const smtp::ServerReply& reply) const {
   Outcome outcome;
   outcome.remote = with_address(peer_);
+  outcome.tls = tls_text();
   outcome.reply = reply.to_string();
   outcome.status = reply.status.empty() ? fmt::format("{}.0.0", reply.code / 100) : reply.status;
   if (reply.code >= 200 && reply.code < 300) {

@@ -62,6 +62,7 @@ class SmtpLink final : public Link {
 
   asio::awaitable<smtp::ServerReply> command(std::string line);
   asio::awaitable<smtp::ServerReply> read_reply(std::chrono::seconds timeout);
+  std::string tls_text() const;
   Outcome outcome_of(const smtp::ServerReply& reply) const;
   Outcome unreachable(std::string status, std::string text) const;
   void drop();

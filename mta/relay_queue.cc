@@ -78,6 +78,11 @@ void RelayQueue::add(const std::string& name, Work work) {
   }
   DestinationPtr& destination = destinations_[name];
   if (destination == nullptr) destination = std::make_shared<Destination>(name, loop_);
+  const auto& recipients = work.message->message().recipients;
+  if (std::any_of(work.recipients.begin(), work.recipients.end(),
+                  [&](size_t i) { return recipients[i].wish == store::Wish::attempt; })) {
+    destination->dead_until = 0;  // somebody knows better
+  }
   if (clock_.unix_time() < destination->dead_until) {
     put_off_dead(*destination, work);
     return;
@@ -140,6 +145,7 @@ asio::awaitable<void> RelayQueue::work_for(DestinationPtr destination) {
     if (!more) break;
     Work work = std::move(destination->waiting.front());
     destination->waiting.pop_front();
+    AttemptMark mark = work.message->begin_attempt(0);
     std::vector<Outcome> outcomes = co_await link->attempt(work.message->message(), work.recipients);
     attempted(*destination, work, outcomes);
     staff(destination);
