@@ -272,6 +272,30 @@ class QueueTest(QueueCase):
         self.assertIn("mta takes mail", refused.stderr)
 
 
+class DeadDestinationTest(QueueCase):
+
+    settings = ('queue.retry=["1h"]', "queue.lifetime=5d")
+
+    def test_a_flush_tries_what_is_thought_to_be_dead(self):
+        self.send(subject="one")
+        self.wait_for_reason()
+        self.send(subject="two")
+        support.wait_until(lambda: len(self.queue("--state", "waiting")) == 2, "both wait")
+        self.assertEqual(2, self.json("queue", "stats")[0]["waiting"])
+        far = self.bring_up()
+        self.assertIn("2 recipients are tried now", self.server.mailctl("queue", "flush", REMOTE).stdout)
+        self.wait_until_empty()
+        self.assertEqual(2, len(far.messages))
+
+    def test_one_message_is_retried(self):
+        self.send(subject="one")
+        row = self.wait_for_reason()
+        far = self.bring_up()
+        self.server.mailctl("queue", "retry", row["id"])
+        self.wait_until_empty()
+        self.assertEqual(1, len(far.messages))
+
+
 class ShortLifeTest(QueueCase):
 
     settings = ('queue.retry=["1s"]', "queue.lifetime=3s", "queue.delay_warning=1s")
