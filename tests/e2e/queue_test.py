@@ -5,6 +5,7 @@ import email.policy
 import json
 import os
 import signal
+import socket
 import socketserver
 import sqlite3
 import subprocess
@@ -292,6 +293,28 @@ class DeadDestinationTest(QueueCase):
         row = self.wait_for_reason()
         far = self.bring_up()
         self.server.mailctl("queue", "retry", row["id"])
+        self.wait_until_empty()
+        self.assertEqual(1, len(far.messages))
+
+
+class SetAsideTest(QueueCase):
+
+    def test_what_two_processes_died_on_is_set_aside(self):
+        with socket.create_server(("127.0.0.1", self.far_port)) as silent:
+            silent.settimeout(support.PATIENCE)
+            self.send(subject="deadly")
+            for _ in range(2):
+                connection, _ = silent.accept()  # it is being tried
+                os.kill(self.server.pid("mta"), signal.SIGKILL)
+                connection.close()
+                self.server.start()
+            row = support.wait_until(lambda: next(iter(self.queue("--state", "held")), None), "it is set aside")
+        self.assertEqual("Two processes ended while they had it in hand", row["reason"])
+        self.assertIn("set_aside", self.server.log("mta"))
+        self.assertIn("1 recipient is set aside", self.server.mailctl("doctor", "--offline", check=False).stdout)
+        self.assertIn("Set aside", self.server.mailctl("trace", row["id"]).stdout)
+        far = self.bring_up()
+        self.server.mailctl("queue", "release", row["id"])
         self.wait_until_empty()
         self.assertEqual(1, len(far.messages))
 
