@@ -12,13 +12,18 @@ COPY imapd imapd
 COPY mailctl mailctl
 RUN scripts/lib/build release mta imapd mailctl && \
     mkdir /programs && \
-    for name in mta imapd mailctl; do strip -o "/programs/$name" "build/release/$name/$name"; done
+    for name in mta/mta imapd/imapd mailctl/mailctl mailctl/sendmail; do \
+        strip -o "/programs/${name##*/}" "build/release/$name"; \
+    done
 
 FROM debian:bookworm-slim
 COPY scripts/setup /tmp/setup
 RUN /tmp/setup --yes runtime && rm -rf /tmp/setup /var/lib/apt/lists/* && \
     useradd --system --uid 990 --home-dir /var/lib/postrider --create-home --shell /usr/sbin/nologin postrider
 COPY --from=build /programs/ /usr/local/bin/
+RUN for link in /usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases; do \
+        ln -s /usr/local/bin/sendmail "$link"; \
+    done
 COPY scripts/docker-entrypoint scripts/docker-health /usr/local/bin/
 USER postrider
 WORKDIR /var/lib/postrider

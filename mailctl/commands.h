@@ -15,6 +15,8 @@ void add_alias_commands(CLI::App& app, Context& context);
 void add_password_command(CLI::App& app, Context& context);
 void add_quota_commands(CLI::App& app, Context& context);
 void add_queue_commands(CLI::App& app, Context& context);
+void add_queue_changes(CLI::App& queue, Context& context);
+void add_trace_command(CLI::App& app, Context& context);
 void add_config_commands(CLI::App& app, Context& context);
 void add_doctor_command(CLI::App& app, Context& context);
 

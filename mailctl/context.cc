@@ -60,7 +60,7 @@ Json with_text_times(Json object, const std::vector<Column>& columns) {
     if (value.is_null() || value.get<UnixTime>() == 0) {
       value = nullptr;
     } else {
-      value = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(value.get<std::time_t>()));
+      value = format_iso_time(value.get<UnixTime>());
     }
   }
   return object;
@@ -70,6 +70,10 @@ Json with_text_times(Json object, const std::vector<Column>& columns) {
 
 std::string format_time(UnixTime time) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(time)));
+}
+
+std::string format_iso_time(UnixTime time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(time)));
 }
 
 const Config& Context::config() {

@@ -98,5 +98,7 @@ std::string generate_password();
 
 /// "2026-01-31 12:00:00 UTC".
 std::string format_time(UnixTime time);
+/// "2026-01-31T12:00:00Z", for JSON.
+std::string format_iso_time(UnixTime time);
 
 }  // namespace postrider::mailctl

@@ -12,8 +12,7 @@
 namespace postrider::mailctl {
 namespace {
 
-constexpr UnixTime kOldMail = 86'400;       // seconds in the queue that are worth a word
-constexpr size_t kMaxQueueLooked = 10'000;  // messages
+constexpr UnixTime kOldMail = 86'400;  // seconds in the queue that are worth a word
 
 std::string_view word(Health health) {
   switch (health) {
@@ -116,26 +115,25 @@ void check_queue(Context& context, Report& report) {
   if (::access((context.state_folder() + "/queue.db").c_str(), F_OK) != 0)
     return report.fine("queue", "There is none yet.");
   store::Queue queue(context.state_folder(), context.clock());
-  const auto counts = queue.counts();
-  if (counts.messages == 0) return report.fine("queue", "Nothing waits to be delivered.");
+  const store::QueueSummary summary = queue.summary();
+  if (summary.messages == 0) return report.fine("queue", "Nothing waits to be delivered.");
   const UnixTime now = context.clock().unix_time();
-  size_t old = 0;
-  UnixTime overdue = 0;
-  for (const store::QueuedMessage& message : queue.list(0, kMaxQueueLooked)) {
-    if (now - message.accepted > kOldMail) ++old;
-    for (const store::QueuedRecipient& recipient : message.recipients) {
-      if (recipient.next_attempt > 0) overdue = std::max(overdue, now - recipient.next_attempt);
-    }
+  const UnixTime overdue = summary.first_due == 0 ? 0 : now - summary.first_due;
+  if (summary.set_aside > 0) {
+    report.problem("queue",
+                   fmt::format("{} recipient{} set aside: two processes ended while they had the message in hand.",
+                               summary.set_aside, summary.set_aside == 1 ? " is" : "s are"),
+                   "`mailctl queue list --state held` shows them; `mailctl queue release` tries them again.");
   }
   const std::string waiting =
-      fmt::format("{} message{} for {} recipient{} wait{}", counts.messages, counts.messages == 1 ? "" : "s",
-                  counts.recipients, counts.recipients == 1 ? "" : "s", counts.messages == 1 ? "s" : "");
+      fmt::format("{} message{} for {} recipient{} wait{}", summary.messages, summary.messages == 1 ? "" : "s",
+                  summary.recipients, summary.recipients == 1 ? "" : "s", summary.messages == 1 ? "s" : "");
   constexpr UnixTime kMuchOverdue = 600;
   if (overdue > kMuchOverdue) {
     report.warning("queue", fmt::format("{}, one of them overdue by {} minutes.", waiting, overdue / 60),
                    "Is mta running? `mailctl queue list` shows them.");
-  } else if (old > 0) {
-    report.warning("queue", fmt::format("{}, {} of them for more than a day.", waiting, old),
+  } else if (now - summary.oldest > kOldMail) {
+    report.warning("queue", fmt::format("{}, the oldest since {}.", waiting, format_time(summary.oldest)),
                    "`mailctl queue list` shows them with the reason.");
   } else {
     report.fine("queue", waiting + '.');

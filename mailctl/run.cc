@@ -64,6 +64,7 @@ void build(CLI::App& app, Context& context) {
   add_password_command(app, context);
   add_quota_commands(app, context);
   add_queue_commands(app, context);
+  add_trace_command(app, context);
   add_config_commands(app, context);
   add_doctor_command(app, context);
   CLI::App* version = app.add_subcommand("version", "Prints the version.");

@@ -57,6 +57,8 @@ std::string_view subject_of(const Report& report) {
   switch (report.action) {
     case ReportAction::failed: return "Your message was not delivered";
     case ReportAction::delayed: return "Your message is delayed";
+    case ReportAction::relayed: return "Your message was passed on";
+    case ReportAction::expanded: return "Your message was passed on to several recipients";
     default: return "Your message was delivered";
   }
 }
@@ -76,8 +78,16 @@ std::string_view opening_of(const Report& report) {
     case ReportAction::relayed:
       return "Your message was handed to the next mail server, which does not send reports\r\n"
              "of its own. This is not a failure.\r\n";
+    case ReportAction::expanded:
+      return "Your message was passed on to everybody who gets the mail of the addresses named\r\n"
+             "below. You will hear of it where one of them cannot be reached, not where it arrives.\r\n";
     default: return "Your message was delivered, and you asked to be told.\r\n";
   }
+}
+
+/// Whether a text begins as a reply does: three digits.
+bool is_reply(std::string_view text) {
+  return text.size() >= 3 && is_digit(text[0]) && is_digit(text[1]) && is_digit(text[2]);
 }
 
 /// What strangers said, as text of one line: no control characters, 8-bit only where the report may hold it.
@@ -115,8 +125,12 @@ std::string human_text(const Report& report, const store::QueuedMessage& origina
     text += fmt::format("\r\n<{}>\r\n", safe_line(shown_address(reported.recipient), utf8));
     if (outcome.is_success()) continue;
     if (reported.expired) text += "    It was tried until its time was over. The last answer was:\r\n";
-    text += fmt::format("    {}{} said: {}\r\n", outcome.remote.empty() ? "This server" : "The server ",
-                        safe_line(outcome.remote, utf8), safe_line(outcome.reply, utf8));
+    if (!is_reply(outcome.reply) && outcome.remote.empty()) {
+      text += fmt::format("    {}.\r\n", safe_line(outcome.reply, utf8));
+    } else {
+      text += fmt::format("    {}{} said: {}\r\n", outcome.remote.empty() ? "This server" : "The server ",
+                          safe_line(outcome.remote, utf8), safe_line(outcome.reply, utf8));
+    }
     text += fmt::format("    {}\r\n", explain_status(outcome.status));
   }
   if (report.action == ReportAction::delayed) {
@@ -149,7 +163,9 @@ std::string machine_text(const Report& report, const store::QueuedMessage& origi
       text += fmt::format("Remote-MTA: dns; {}\r\n", safe_line(host, utf8));
     }
     if (!outcome.reply.empty() && !outcome.is_success()) {
-      text += fmt::format("Diagnostic-Code: smtp; {}\r\n", safe_line(outcome.reply, utf8));
+      // RFC 3464 2.3.6: "smtp" is for what an SMTP server said.
+      text += fmt::format("Diagnostic-Code: {}; {}\r\n", is_reply(outcome.reply) ? "smtp" : "x-postrider",
+                          safe_line(outcome.reply, utf8));
     }
     text += fmt::format("Last-Attempt-Date: {}\r\n", format_date_time(report.now));
     if (report.action == ReportAction::delayed) {
@@ -186,8 +202,8 @@ Returned returned_part(const Report& report, const store::QueuedMessage& origina
 std::string head_of(const Report& report, const store::QueuedMessage& original, std::string_view boundary, bool eight_bit) {
   std::string head = fmt::format(
       "From: Mail Delivery System <mailer-daemon@{0}>\r\nTo: <{1}>\r\nSubject: {2}\r\nDate: {3}\r\n"
-      "Message-ID: <{4}.report@{0}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n",
-      report.hostname, report.to, subject_of(report), format_date_time(report.now), report.id);
+      "Message-ID: {4}\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n",
+      report.hostname, report.to, subject_of(report), format_date_time(report.now), report_message_id(report));
   if (original.body != nullptr) {
     // The report stands beside its message in a mail program that shows threads.
     auto message_id = find_header(read_up_to(*original.body, kMaxReturnedHeader), "Message-ID");
@@ -201,6 +217,8 @@ std::string head_of(const Report& report, const store::QueuedMessage& original, 
 }
 
 }  // namespace
+
+std::string report_message_id(const Report& report) { return fmt::format("<{}.report@{}>", report.id, report.hostname); }
 
 std::string_view explain_status(std::string_view status) {
   size_t dot = status.find('.');

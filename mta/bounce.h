@@ -40,6 +40,9 @@ struct Report {
 /// proper is there. Nothing of the text is longer than original allows: 8-bit only where original is 8-bit.
 std::string format_report(const Report& report, const store::QueuedMessage& original);
 
+/// "<...>".
+std::string report_message_id(const Report& report);
+
 /// What a status code means for a person, and what to do; always a whole sentence or two.
 std::string_view explain_status(std::string_view status);
 

@@ -36,14 +36,27 @@ std::vector<MtaDaemon::Port> MtaDaemon::ports() const {
           {Role::submissions, config_.submissions.address, config_.submissions.port}};
 }
 
+SystemMail MtaDaemon::system_mail() const {
+  return {config_.server.hostname, config_.address.separators, config_.system.root, is_system_user};
+}
+
+DropReader::Options MtaDaemon::drop_options() const {
+  DropReader::Options options;
+  options.folder = config_.in_state("drop");
+  options.max_message_size = config_.smtp.max_message_size;
+  options.trusted_users = config_.system.trusted_users;
+  options.system = system_mail();
+  return options;
+}
+
 QueueRunner::Options MtaDaemon::queue_options() const {
   QueueRunner::Options options;
   options.state = config_.server.state;
-  options.hostname = config_.server.hostname;
-  options.separators = config_.address.separators;
+  options.system = system_mail();
   if (!config_.queue.retry.empty()) options.schedule.retry = config_.queue.retry;
   options.schedule.lifetime = config_.queue.lifetime;
   options.schedule.delay_warning = config_.queue.delay_warning;
+  options.history = config_.queue.history;
   options.deliverers = config_.queue.deliverers;
   return options;
 }
@@ -121,6 +134,10 @@ Result<void> MtaDaemon::open_store() {
     if (!relay) return tl::unexpected(relay.error());
     relay_ = relay->get();
     queue_->set_remote(std::move(*relay));
+    auto accept = [this](store::QueuedMessage message, std::function<void(Acceptance)> complete) {
+      queue_->accept(std::move(message), std::move(complete));
+    };
+    drop_ = std::make_unique<DropReader>(drop_options(), *directory_, *queue_, accept, clock_, system_user_name);
     workers_ = std::make_unique<net::WorkerPool>(config_.server.workers);
     password_workers_ = std::make_unique<net::WorkerPool>(kPasswordThreads);
     service_ = std::make_unique<SmtpService>(clock_, *directory_, *accounts_, *workers_, *password_workers_, *queue_,
@@ -136,13 +153,18 @@ void MtaDaemon::run() {
   const net::Signals signals(
       server_.loop(0), [this] { workers_->post([this] { reload(); }); }, [this] { stop(); });
   tls_->watch(server_.loop(0));
+  // Whoever changes the queue beside us says so; the queue itself says what has changed.
+  const net::HintReceiver wake(server_.loop(0), config_.in_state(store::kQueueSocket),
+                               [this](const net::Hint&) { queue_->wake(); });
   queue_->start();
+  drop_->start();
   for (const Port& port : ports()) {
     if (port.number == 0) continue;
     log_info("listening", {{"role", to_string(port.role)}, {"address", port.address}, {"port", port.number}});
   }
   net::notify_service_manager("READY=1");
   server_.run();
+  drop_->stop();
   queue_->stop();
   log_info("stopped", {});
 }
@@ -176,6 +198,7 @@ void MtaDaemon::reload() {
   server_.set_limits(limits());
   queue_->configure(queue_options());
   if (auto done = relay_->configure(config_); !done) log_error("reload_failed", {{"reason", done.error().message}});
+  drop_->configure(drop_options());
   service_->configure(std::move(*settings));
   log_info("reloaded", {});
   net::notify_service_manager("READY=1");

@@ -14,6 +14,7 @@
 #include "common/net/hint.h"
 #include "common/net/server.h"
 #include "common/net/worker_pool.h"
+#include "mta/drop_reader.h"
 #include "mta/queue_runner.h"
 #include "mta/relay.h"
 #include "mta/smtp_service.h"
@@ -49,6 +50,8 @@ class MtaDaemon {
   void reload();
   void stop();
   QueueRunner::Options queue_options() const;
+  DropReader::Options drop_options() const;
+  SystemMail system_mail() const;
   store::Maintenance::Options maintenance_options();
   net::ConnectionLimits limits() const;
   std::vector<Port> ports() const;
@@ -66,6 +69,7 @@ class MtaDaemon {
   std::unique_ptr<store::Maintenance> maintenance_;
   std::unique_ptr<QueueRunner> queue_;
   Relay* relay_ = nullptr;  // queue_'s
+  std::unique_ptr<DropReader> drop_;
   std::unique_ptr<net::WorkerPool> workers_, password_workers_;
   std::unique_ptr<SmtpService> service_;
   std::mutex mutex_;  // of config_, once there are threads

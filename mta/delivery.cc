@@ -39,6 +39,7 @@ std::string prefix_of(const Delivery& delivery) {
 }
 
 const store::PreparedMessage* prepare(const Delivery& delivery) {
+  AttemptMark mark = delivery.message->begin_attempt(delivery.to().account);
   try {
     return &delivery.message->prepared();
   } catch (const std::exception& error) {
@@ -50,6 +51,10 @@ const store::PreparedMessage* prepare(const Delivery& delivery) {
 
 bool concerns_whole_account(const store::SqliteError& error) {
   return error.is_full() || error.is_busy() || error.is_corrupt();
+}
+
+bool has_suspect(std::span<const Delivery> deliveries) {
+  return std::any_of(deliveries.begin(), deliveries.end(), [](const Delivery& one) { return one.to().crashes > 0; });
 }
 
 bool wants_success_report(const Delivery& delivery) {
@@ -130,6 +135,8 @@ std::vector<Outcome> LocalDelivery::deliver_all(store::AccountId account, std::s
     if (!info) return all(mailbox_gone());
     if (!info->enabled) return all(mailbox_disabled());
     quota = info->quota;
+    // What a process died on goes alone: should it do it again, nobody else is to blame.
+    if (deliveries.size() > 1 && has_suspect(deliveries)) return deliver_each(account, deliveries, quota);
     return write(account, deliveries, quota);
   } catch (const store::SqliteError& error) {
     log_error("delivery_failed", {{"account", account}, {"messages", deliveries.size()}, {"reason", error.what()}});
@@ -172,8 +179,10 @@ std::vector<Outcome> LocalDelivery::write(store::AccountId account, std::span<co
     if (prepared[i] == nullptr) continue;
     const store::QueuedMessage& message = deliveries[i].message->message();
     std::string prefix = prefix_of(deliveries[i]);
+    AttemptMark mark = deliveries[i].message->begin_attempt(account);
     auto uid = edit.append(inbox->id, *prepared[i], prefix, store::Flags(), message.accepted, message.id, quota);
     outcomes[i] = uid ? Outcome::delivered() : outcome_of(uid.error());
+    if (uid) outcomes[i].mailbox = inbox->id, outcomes[i].uid = *uid;
   }
   edit.commit();
   for (store::MailboxId mailbox : edit.touched()) send_hint_({account, mailbox, edit.modseq()});
@@ -201,6 +210,7 @@ void LocalDelivery::finish(store::AccountId account, std::span<const Delivery> d
   for (size_t i = 0; i < deliveries.size(); ++i) {
     const Delivery& delivery = deliveries[i];
     if (!outcomes[i].is_success()) {
+      AttemptMark mark = delivery.message->begin_attempt(account);
       Attempted attempted{&delivery.to(), outcomes[i]};
       settler_.settle(delivery.message->message(), {&attempted, 1}, failures);
       continue;
@@ -209,6 +219,9 @@ void LocalDelivery::finish(store::AccountId account, std::span<const Delivery> d
     unflushed.update.message = delivery.message->message().id;
     unflushed.update.number = delivery.to().number;
     unflushed.update.ended = true;
+    unflushed.update.time = clock_.unix_time();
+    unflushed.update.mailbox = outcomes[i].mailbox;
+    unflushed.update.uid = outcomes[i].uid;
     if (wants_success_report(delivery)) {
       unflushed.reported = delivery;
     } else {
@@ -276,7 +289,10 @@ void LocalDelivery::flush(Dirty dirty) {
         unflushed.update.last_reply = mailbox_broken().reply;
         settlement.updates.push_back(std::move(unflushed.update));
       } else if (unflushed.reported) {
+        AttemptMark mark = unflushed.reported->message->begin_attempt(account);
         Attempted attempted{&unflushed.reported->to(), Outcome::delivered()};
+        attempted.outcome.mailbox = unflushed.update.mailbox;
+        attempted.outcome.uid = unflushed.update.uid;
         settler_.settle(unflushed.reported->message->message(), {&attempted, 1}, settlement);
       } else {
         settlement.updates.push_back(std::move(unflushed.update));

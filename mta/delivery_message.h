@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "mta/attempt_marks.h"
 #include "store/message_source.h"
 #include "store/queue.h"
 
@@ -35,9 +36,9 @@ class MemoryBudget {
 
 class MessageInHand {
  public:
-  /// budget must outlive it.
-  MessageInHand(store::QueuedMessage message, MemoryBudget& budget)
-      : message_(std::move(message)), budget_(budget), octets_(octets_of(message_)) {
+  /// budget and marks, where there are any, must outlive it.
+  MessageInHand(store::QueuedMessage message, MemoryBudget& budget, AttemptMarks* marks = nullptr)
+      : message_(std::move(message)), budget_(budget), marks_(marks), octets_(octets_of(message_)) {
     budget_.take(octets_);
   }
   ~MessageInHand() { budget_.give_back(octets_); }
@@ -45,6 +46,11 @@ class MessageInHand {
   MessageInHand& operator=(const MessageInHand&) = delete;
 
   const store::QueuedMessage& message() const { return message_; }
+
+  /// Says, as long as the mark lives, that this process is at the message: for that account, or for other servers (0).
+  [[nodiscard]] AttemptMark begin_attempt(store::AccountId account) const {
+    return marks_ != nullptr ? marks_->begin(message_.id, account) : AttemptMark();
+  }
 
   /// Indexed and compressed, by the first thread that asks. Throws where the body cannot be read.
   const store::PreparedMessage& prepared() {
@@ -63,6 +69,7 @@ class MessageInHand {
 
   const store::QueuedMessage message_;
   MemoryBudget& budget_;
+  AttemptMarks* const marks_;
   const uint64_t octets_;
   std::once_flag once_;
   store::PreparedMessage prepared_;

@@ -29,7 +29,13 @@ void log_decision(const store::QueuedMessage& message, const Attempted& attempte
   }
 }
 
-store::RecipientUpdate update_of(const store::QueuedMessage& message, const Attempted& attempted, const Decision& decision) {
+store::Ending ending_of(const Outcome& outcome) {
+  if (outcome.kind == Outcome::Kind::delivered) return store::Ending::mailbox;
+  return outcome.kind == Outcome::Kind::relayed ? store::Ending::relayed : store::Ending::failed;
+}
+
+store::RecipientUpdate update_of(const store::QueuedMessage& message, const Attempted& attempted, const Decision& decision,
+                                 UnixTime now) {
   store::RecipientUpdate update;
   update.message = message.id;
   update.number = attempted.recipient->number;
@@ -38,6 +44,12 @@ store::RecipientUpdate update_of(const store::QueuedMessage& message, const Atte
   update.last_reply = attempted.outcome.reply;
   update.attempted = attempted.outcome.attempted;
   update.warned = decision.warn;
+  update.time = now;
+  update.ending = ending_of(attempted.outcome);
+  update.mailbox = attempted.outcome.mailbox;
+  update.uid = attempted.outcome.uid;
+  update.remote = attempted.outcome.remote;
+  update.tls = attempted.outcome.tls;
   return update;
 }
 
@@ -71,14 +83,15 @@ void Settler::settle(const store::QueuedMessage& message, std::span<const Attemp
   Settlement settled;
   std::vector<Told> failed, delayed, delivered, relayed;
   auto options = current();
+  settled.updates.reserve(attempted.size());  // they are pointed to
   for (const Attempted& one : attempted) {
     Decision decision = decide(one.outcome, message, *one.recipient, options->schedule, now, random_u64());
-    settled.updates.push_back(update_of(message, one, decision));
+    store::RecipientUpdate* update = &settled.updates.emplace_back(update_of(message, one, decision, now));
     if (one.outcome.attempted || decision.next != Decision::Next::retry) log_decision(message, one, decision);
-    if (decision.next == Decision::Next::bounce) failed.push_back({one, decision.expired});
-    if (decision.warn) delayed.push_back({one, false});
-    if (one.outcome.kind == Outcome::Kind::delivered) delivered.push_back({one, false});
-    if (one.outcome.kind == Outcome::Kind::relayed && !one.outcome.reports_itself) relayed.push_back({one, false});
+    if (decision.next == Decision::Next::bounce) failed.push_back({one, decision.expired, update});
+    if (decision.warn) delayed.push_back({one, false, update});
+    if (one.outcome.kind == Outcome::Kind::delivered) delivered.push_back({one, false, update});
+    if (one.outcome.kind == Outcome::Kind::relayed && !one.outcome.reports_itself) relayed.push_back({one, false, update});
   }
   try {
     report(message, ReportAction::failed, failed, settled);
@@ -91,6 +104,7 @@ void Settler::settle(const store::QueuedMessage& message, std::span<const Attemp
     for (store::RecipientUpdate& update : settled.updates) {
       if (update.ended) update.next_attempt = now + kTroubleRetry.count();
       update.ended = update.warned = false;
+      update.report = 0;
     }
     settled.reports.clear();
     settlement.append(std::move(settled));
@@ -101,29 +115,48 @@ void Settler::report(const store::QueuedMessage& message, ReportAction action, s
                      Settlement& settlement) {
   Report report;
   report.action = action;
+  std::vector<store::RecipientUpdate*> reported;
   for (const Told& one : told) {
     // Without a return address a success interests nobody, and a failure the postmaster.
     bool to_postmaster = message.reverse_path.empty() && action == ReportAction::failed &&
                          (one.attempted.recipient->notify & store::kNotifyNever) == 0;
     if (!to_postmaster && !wants_report(action, message, *one.attempted.recipient)) continue;
     report.recipients.push_back({*one.attempted.recipient, one.attempted.outcome, one.expired});
+    if (one.update != nullptr) reported.push_back(one.update);
   }
   if (report.recipients.empty()) return;
   auto options = current();
-  report.hostname = options->hostname;
+  report.hostname = options->system.hostname;
   report.now = clock_.unix_time();
   report.retry_until = message.accepted + options->schedule.lifetime.count();
   report.to = message.reverse_path;
-  send(message, std::move(report), message.reverse_path.empty() ? store::MailKind::double_bounce : store::MailKind::report,
-       *options, settlement);
+  store::MailKind kind = message.reverse_path.empty() ? store::MailKind::double_bounce : store::MailKind::report;
+  store::QueueId id = send(message, std::move(report), kind, *options, settlement);
+  for (store::RecipientUpdate* update : reported) update->report = id;
 }
 
-void Settler::send(const store::QueuedMessage& original, Report report, store::MailKind kind, const Options& options,
+std::vector<store::QueuedMessage> Settler::tell_expanded(const store::QueuedMessage& message) {
+  Settlement settlement;
+  std::vector<Told> told;
+  Outcome outcome = Outcome::delivered();
+  outcome.reply.clear();
+  for (const store::QueuedRecipient& recipient : message.expanded) told.push_back({{&recipient, outcome}, false, nullptr});
+  try {
+    report(message, ReportAction::expanded, told, settlement);
+  } catch (const std::exception& error) {
+    log_error("report_failed", {{"msg", store::queue_id_text(message.id)}, {"reason", error.what()}});
+    settlement.reports.clear();
+  }
+  return std::move(settlement.reports);
+}
+
+/// Its id; 0 where nobody is there to be told.
+store::QueueId Settler::send(const store::QueuedMessage& original, Report report, store::MailKind kind, const Options& options,
                    Settlement& settlement) {
   std::string id = store::queue_id_text(original.id);
   if (original.kind == store::MailKind::double_bounce) {
     log_error("report_lost", {{"msg", id}, {"reason", "the postmaster's own report could not be delivered"}});
-    return;
+    return 0;
   }
   store::QueuedMessage message;
   if (kind == store::MailKind::report) message.recipients = recipients_of(report.to, options);
@@ -131,17 +164,18 @@ void Settler::send(const store::QueuedMessage& original, Report report, store::M
     // The sender is one of ours and is gone.
     kind = store::MailKind::double_bounce;
     report.double_bounce = true;
-    report.to = "postmaster@" + options.hostname;
+    report.to = "postmaster@" + options.system.hostname;
     message.recipients = recipients_of("postmaster", options);
   }
   if (message.recipients.empty()) {
     log_error("report_lost", {{"msg", id}, {"reason", "no account is there that could be the postmaster's"}});
-    return;
+    return 0;
   }
   message.id = next_id_();
   message.kind = kind;
   message.accepted = report.now;
   report.id = store::queue_id_text(message.id);
+  message.message_id = report_message_id(report);
   std::string text = format_report(report, original);
   message.smtputf8 = original.smtputf8;
   message.eight_bit = has_8bit(text);
@@ -151,13 +185,14 @@ void Settler::send(const store::QueuedMessage& original, Report report, store::M
   message.body = std::make_shared<const store::Spool>(std::move(body));
   log_info("report", {{"msg", report.id}, {"about", id}, {"to", report.to}, {"double", report.double_bounce}});
   settlement.reports.push_back(std::move(message));
+  return settlement.reports.back().id;
 }
 
 std::vector<store::QueuedRecipient> Settler::recipients_of(const std::string& address, const Options& options) {
   auto parsed = parse_mailbox(address, Utf8::allowed);
   Address to = parsed ? *parsed : Address{address, {}};  // "postmaster" alone
   auto resolution = directory_.with(
-      [&](store::Directory& directory) { return directory.resolve(to.local_part, to.domain, options.separators); });
+      [&](store::Directory& directory) { return options.system.resolve(directory, to); });
   if (resolution.kind == store::RecipientKind::foreign_domain && parsed) resolution.targets.push_back({0, address, 0});
   std::vector<store::QueuedRecipient> recipients;
   for (store::Target& target : resolution.targets) {

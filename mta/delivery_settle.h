@@ -11,6 +11,7 @@
 
 #include "mta/bounce.h"
 #include "mta/outcome.h"
+#include "mta/system_mail.h"
 #include "store/directory_service.h"
 #include "store/queue.h"
 
@@ -33,8 +34,7 @@ struct Attempted {
 class Settler {
  public:
   struct Options {
-    std::string hostname;         // who reports
-    std::string separators;       // of addresses, for where a report goes
+    SystemMail system;            // who reports (its hostname), and where reports to users of this machine go
     std::string spool_directory;  // for reports, which in fact stay in memory
     Schedule schedule;
   };
@@ -51,16 +51,20 @@ class Settler {
   /// threads; from any of them. What cannot be settled now waits in the queue: nothing ends without being told.
   void settle(const store::QueuedMessage& message, std::span<const Attempted> attempted, Settlement& settlement);
 
+  /// The reports that tell of message.expanded (RFC 3461 5.2.7): to be committed with the message. Reads the directory.
+  std::vector<store::QueuedMessage> tell_expanded(const store::QueuedMessage& message);
+
  private:
   struct Told {
     Attempted attempted;
     bool expired = false;
+    store::RecipientUpdate* update = nullptr;  // learns which report tells of it
   };
   std::shared_ptr<const Options> current() const;
   void report(const store::QueuedMessage& message, ReportAction action, std::span<const Told> told,
               Settlement& settlement);
-  void send(const store::QueuedMessage& original, Report report, store::MailKind kind, const Options& options,
-            Settlement& settlement);
+  store::QueueId send(const store::QueuedMessage& original, Report report, store::MailKind kind, const Options& options,
+                      Settlement& settlement);
   std::vector<store::QueuedRecipient> recipients_of(const std::string& address, const Options& options);
 
   mutable std::mutex mutex_;

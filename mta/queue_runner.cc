@@ -16,8 +16,7 @@ constexpr std::chrono::seconds kTroublePause{1};
 
 Settler::Options settler_options(const QueueRunner::Options& options) {
   Settler::Options made;
-  made.hostname = options.hostname;
-  made.separators = options.separators;
+  made.system = options.system;
   made.spool_directory = options.state + "/spool";
   made.schedule = options.schedule;
   return made;
@@ -27,21 +26,14 @@ NotAccepted not_accepted(const store::SqliteError& error) {
   return {error.is_full() ? NotAccepted::Reason::disk_full : NotAccepted::Reason::failed, error.what()};
 }
 
-/// The part of a message that this process goes on with, local or remote.
-store::QueuedMessage part_in_hand(const store::QueuedMessage& message, bool local) {
-  store::QueuedMessage part = message;
-  std::erase_if(part.recipients, [&](const store::QueuedRecipient& recipient) {
-    return recipient.next_attempt != store::kInHand || (recipient.account != 0) != local;
-  });
-  return part;
-}
-
 }  // namespace
 
 QueueRunner::QueueRunner(Options options, store::Accounts& accounts, store::DirectoryService& directory,
                          LocalDelivery::SendHint send_hint, const Clock& clock)
     : clock_(clock),
       deliverers_(options.deliverers),
+      history_(options.history),
+      marks_(options.state + "/run/attempts"),
       queue_(options.state, clock),
       local_budget_(kMaxReadyOctets, [this] { wake(); }),
       remote_budget_(kMaxRemoteOctets, [this] { wake(); }),
@@ -52,10 +44,15 @@ QueueRunner::QueueRunner(Options options, store::Accounts& accounts, store::Dire
 QueueRunner::~QueueRunner() { stop(); }
 
 void QueueRunner::start() {
-  int64_t recovered = queue_.recover();
+  store::Queue::Recovered recovered = queue_.recover(marks_.left());
+  for (const store::InAttempt& at : recovered.set_aside) {
+    log_error("set_aside", {{"msg", store::queue_id_text(at.message)},
+                            {"account", at.account},
+                            {"reason", "two processes ended while they had it in hand; `mailctl queue release` tries it again"}});
+  }
   size_t swept = queue_.sweep_spool();
   store::Queue::Counts counts = queue_.counts();
-  log_info("queue_open", {{"messages", counts.messages}, {"recipients", counts.recipients}, {"recovered", recovered},
+  log_info("queue_open", {{"messages", counts.messages}, {"recipients", counts.recipients}, {"recovered", recovered.recipients},
                           {"swept_files", swept}});
   {
     std::lock_guard lock(mutex_);
@@ -82,7 +79,11 @@ void QueueRunner::stop() {
   committer_.join();
 }
 
-void QueueRunner::configure(const Options& options) { settler_.configure(settler_options(options)); }
+void QueueRunner::configure(const Options& options) {
+  settler_.configure(settler_options(options));
+  std::lock_guard lock(mutex_);
+  history_ = options.history;
+}
 
 void QueueRunner::wake() {
   {
@@ -98,15 +99,16 @@ asio::awaitable<Acceptance> QueueRunner::accept(store::QueuedMessage message) {
   auto initiate = [this](auto handler, store::QueuedMessage handed_in) {
     auto executor = asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    Pending pending;
-    pending.message = std::move(handed_in);
-    pending.complete = [shared, executor](Acceptance acceptance) {
+    accept(std::move(handed_in), [shared, executor](Acceptance acceptance) {
       asio::post(executor, [last = std::move(*shared), acceptance]() mutable { last(std::move(acceptance)); });
-    };
-    hand_in(std::move(pending));
+    });
   };
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Acceptance)>(initiate, asio::use_awaitable,
                                                                                           std::move(message));
+}
+
+void QueueRunner::accept(store::QueuedMessage message, std::function<void(Acceptance)> complete) {
+  hand_in({std::move(message), std::move(complete)});
 }
 
 void QueueRunner::hand_in(Pending pending) {
@@ -149,6 +151,7 @@ void QueueRunner::run() {
     try {
       release_destinations();
       refill();
+      forget_some();
       queue_.checkpoint_if_grown();
     } catch (const store::SqliteError& error) {
       log_error("queue_trouble", {{"reason", error.what()}});  // next_wake() looks again after a pause
@@ -218,14 +221,19 @@ std::optional<std::chrono::steady_clock::time_point> QueueRunner::next_wake() {
     log_error("queue_trouble", {{"reason", error.what()}});
     return std::chrono::steady_clock::now() + kTroublePause;
   }
-  if (!due) return std::nullopt;
+  if (!due) return next_forget_;
   auto wait = std::chrono::system_clock::from_time_t(*due) - clock_.now();
-  return std::chrono::steady_clock::now() + std::clamp<std::chrono::system_clock::duration>(wait, {}, kMaxSleep);
+  auto at = std::chrono::steady_clock::now() + std::clamp<std::chrono::system_clock::duration>(wait, {}, kMaxSleep);
+  return std::min(at, next_forget_);
 }
 
 /// Sets which recipients go on in memory and which wait for their turn on the disk.
 void QueueRunner::plan(store::QueuedMessage& message) {
   for (store::QueuedRecipient& recipient : message.recipients) {
+    if (recipient.wish != store::Wish::none) {
+      recipient.next_attempt = clock_.unix_time();  // not to be delivered: see grant_wishes()
+      continue;
+    }
     bool& backlog = recipient.account != 0 ? local_backlog_ : remote_backlog_;
     MemoryBudget& budget = recipient.account != 0 ? local_budget_ : remote_budget_;
     if (recipient.account == 0 && remote_ == nullptr) backlog = true;
@@ -245,6 +253,8 @@ void QueueRunner::commit(Group group) {
     return;
   }
   try {
+    complete_taken(group);
+    if (group.accepted.empty() && group.reported.empty() && group.updates.empty()) return;
     store::Flushed flushed = commit_group(group);
     for (Pending& pending : group.accepted) pending.complete(flushed);
   } catch (const store::SqliteError& error) {
@@ -258,6 +268,7 @@ void QueueRunner::commit(Group group) {
     return;
   }
   for (Pending& pending : group.accepted) go_on(std::move(pending.message));
+  for (store::QueuedMessage& report : group.told) go_on(std::move(report));
   for (Settlement& settlement : group.reported) {
     for (store::QueuedMessage& report : settlement.reports) go_on(std::move(report));
   }
@@ -271,6 +282,13 @@ store::Flushed QueueRunner::commit_group(Group& group) {
   for (Pending& pending : group.accepted) {
     plan(pending.message);
     accepted.push_back(&pending.message);
+    if (pending.message.expanded.empty()) continue;
+    auto told = settler_.tell_expanded(pending.message);
+    std::move(told.begin(), told.end(), std::back_inserter(group.told));
+  }
+  for (store::QueuedMessage& report : group.told) {
+    plan(report);
+    accepted.push_back(&report);
   }
   std::vector<store::RecipientUpdate> with_reports;
   for (Settlement& settlement : group.reported) {
@@ -293,6 +311,7 @@ void QueueRunner::commit_one_by_one(Group group) {
     commit(std::move(alone));
   }
   group.accepted.clear();
+  group.told.clear();
   if (!group.empty()) commit(std::move(group));
 }
 
@@ -304,49 +323,6 @@ void QueueRunner::put_back(Group group) {
   reported_.insert(reported_.begin(), std::make_move_iterator(group.reported.begin()),
                    std::make_move_iterator(group.reported.end()));
   updates_not_before_ = std::chrono::steady_clock::now() + kTroublePause;
-}
-
-// --- towards the recipients
-
-void QueueRunner::go_on(store::QueuedMessage message) {
-  bool local = false;
-  bool remote = false;
-  for (const store::QueuedRecipient& recipient : message.recipients) {
-    if (recipient.next_attempt == store::kInHand) (recipient.account != 0 ? local : remote) = true;
-  }
-  if (remote) ready_remote_.push_back(std::make_shared<MessageInHand>(part_in_hand(message, false), remote_budget_));
-  if (!local) return;
-  auto in_hand = std::make_shared<MessageInHand>(part_in_hand(message, true), local_budget_);
-  for (size_t i = 0; i < in_hand->message().recipients.size(); ++i) ready_local_.push_back({in_hand, i});
-}
-
-void QueueRunner::release_destinations() {
-  std::vector<std::string> released;
-  {
-    std::lock_guard lock(mutex_);
-    released.swap(released_);
-  }
-  for (const std::string& destination : released) {
-    int64_t recipients = queue_.release(destination);
-    if (recipients > 0) log_info("released", {{"destination", destination}, {"recipients", recipients}});
-  }
-}
-
-void QueueRunner::refill() {
-  UnixTime now = clock_.unix_time();
-  auto is_due = [&](bool local) {
-    auto next = queue_.next_due(local);
-    return next && *next <= now;
-  };
-  auto take = [&](bool local) {
-    for (store::QueuedMessage& message : queue_.take_due(now, local, kMaxRefill)) go_on(std::move(message));
-  };
-  local_backlog_ = is_due(true);
-  if (local_backlog_ && local_budget_.has_much_room()) take(true);
-  remote_backlog_ = is_due(false);
-  if (remote_ != nullptr && remote_backlog_ && remote_budget_.has_much_room()) take(false);
-  if (!ready_local_.empty()) delivery_.push(std::exchange(ready_local_, {}));
-  if (!ready_remote_.empty()) remote_->push(std::exchange(ready_remote_, {}));
 }
 
 }  // namespace postrider

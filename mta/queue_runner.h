@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "mta/acceptor.h"
+#include "mta/attempt_marks.h"
 #include "mta/delivery.h"
 #include "mta/delivery_settle.h"
 #include "mta/transport.h"
@@ -29,6 +30,9 @@ constexpr size_t kMaxGroup = 256;                     // messages in one commit
 constexpr uint64_t kMaxGroupOctets = 16 << 20;        // of bodies in memory in one commit
 constexpr size_t kMaxGroupUpdates = 500;              // ended recipients written while sessions wait
 constexpr size_t kMaxRefill = 500;                    // recipients read back at once
+constexpr size_t kMaxReleaseStep = 5'000;             // recipients of a destination that are made due at once
+constexpr size_t kMaxForgetStep = 500;                // messages of the ledger that are forgotten at once
+constexpr std::chrono::hours kForgetInterval{1};      // between two rounds of that
 constexpr uint64_t kMaxReadyOctets = 64 << 20;        // local messages in memory; what is beyond stays on the disk
 constexpr uint64_t kMaxRemoteOctets = 64 << 20;       // the same for other servers' recipients
 
@@ -36,9 +40,9 @@ class QueueRunner final : public Acceptor {
  public:
   struct Options {
     std::string state;            // the state folder
-    std::string hostname;
-    std::string separators;       // of addresses
+    SystemMail system;            // its hostname is who reports
     Schedule schedule;
+    Seconds history{14 * 86'400};  // how long the ledger is kept
     size_t deliverers = 2;
   };
 
@@ -62,7 +66,7 @@ class QueueRunner final : public Acceptor {
   void stop();
   /// New host name, separators and schedule. From any thread.
   void configure(const Options& options);
-  /// Looks at the clock again: for tests that turn it.
+  /// Looks at the queue and the clock again: somebody else has changed one of them.
   void wake();
   /// Flushed transactions so far: a measure of how well sessions share them. From any thread.
   uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
@@ -70,6 +74,8 @@ class QueueRunner final : public Acceptor {
   store::QueueId next_id() override { return queue_.next_id(); }
   const std::string& spool_directory() const override { return queue_.spool_directory(); }
   asio::awaitable<Acceptance> accept(store::QueuedMessage message) override;
+  /// The same for who is no coroutine; complete is called from the committer.
+  void accept(store::QueuedMessage message, std::function<void(Acceptance)> complete);
 
  private:
   struct Pending {
@@ -81,6 +87,7 @@ class QueueRunner final : public Acceptor {
     std::vector<Pending> accepted;
     std::vector<Settlement> reported;             // each with reports: whole or not at all
     std::vector<store::RecipientUpdate> updates;  // others
+    std::vector<store::QueuedMessage> told;       // reports about what is accepted, made for this transaction
     bool empty() const { return accepted.empty() && reported.empty() && updates.empty(); }
   };
 
@@ -97,6 +104,10 @@ class QueueRunner final : public Acceptor {
   void go_on(store::QueuedMessage message);
   void release_destinations();
   void refill();
+  void refill(bool local, UnixTime now);
+  void grant_wishes(store::QueuedMessage& message);
+  void complete_taken(Group& group);
+  void forget_some();
 
   const Clock& clock_;
   const size_t deliverers_;
@@ -107,12 +118,14 @@ class QueueRunner final : public Acceptor {
   std::deque<Settlement> reported_;
   std::deque<store::RecipientUpdate> updates_;
   std::vector<std::string> released_;
+  Seconds history_;
   std::chrono::steady_clock::time_point updates_not_before_;  // after a failure
   bool poked_ = false;
   bool closed_ = true;
   bool stopping_ = false;
   std::atomic<uint64_t> commits_ = 0;
 
+  AttemptMarks marks_;  // outlives what is in hand
   // From here on what may call wake() while it goes away.
   store::Queue queue_;
   MemoryBudget local_budget_;
@@ -128,6 +141,7 @@ class QueueRunner final : public Acceptor {
   bool remote_backlog_ = true;
   std::vector<Delivery> ready_local_;
   std::vector<std::shared_ptr<MessageInHand>> ready_remote_;
+  std::chrono::steady_clock::time_point next_forget_;
 };
 
 }  // namespace postrider

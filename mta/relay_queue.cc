@@ -72,6 +72,11 @@ void RelayQueue::add(Work work) {
   }
   DestinationPtr destination = destinations_.at(key);
   destination->limits = work.route->limits;
+  const auto& recipients = work.message->message().recipients;
+  if (std::any_of(work.recipients.begin(), work.recipients.end(),
+                  [&](size_t i) { return recipients[i].wish == store::Wish::attempt; })) {
+    destination->dead_until = 0;  // somebody knows better
+  }
   if (clock_.unix_time() < destination->dead_until) {
     put_off_dead(*destination, work);
     return;
@@ -181,6 +186,7 @@ asio::awaitable<void> RelayQueue::work_for(DestinationPtr destination) {
     co_await keep_pace(destination);
     if (stopping_ || destination->waiting.empty()) continue;
     Work work = destination->take();
+    AttemptMark mark = work.message->begin_attempt(0);
     std::vector<Outcome> outcomes;
     try {
       outcomes = co_await link->attempt(work.route, work.message->message(), work.recipients);

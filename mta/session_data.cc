@@ -18,6 +18,8 @@ using smtp::Reply;
 
 namespace {
 
+constexpr size_t kMaxMessageId = 250;  // octets of one that is remembered
+
 /// While octets of a message come the daemon's end waits for them, and a failure ends the session.
 class InMessage {
  public:
@@ -178,12 +180,15 @@ std::string Session::own_fields(std::string_view head) {
   if (transaction.accepted == 1) trace.recipient = transaction.first_path;
   trace.time = service_.clock.unix_time();
   std::string fields = format_received(trace);
+  transaction.message_id = find_header(head, "Message-ID").value_or("");
   if (account_) {
     if (!find_header(head, "Date")) fields += fmt::format("Date: {}\r\n", format_date_time(trace.time));
-    if (!find_header(head, "Message-ID")) {
-      fields += fmt::format("Message-ID: <{}.{:016x}@{}>\r\n", trace.id, random_u64(), config().server.hostname);
+    if (transaction.message_id.empty()) {
+      transaction.message_id = fmt::format("<{}.{:016x}@{}>", trace.id, random_u64(), config().server.hostname);
+      fields += fmt::format("Message-ID: {}\r\n", transaction.message_id);
     }
   }
+  if (transaction.message_id.size() > kMaxMessageId) transaction.message_id.clear();
   return fields;
 }
 
@@ -242,6 +247,8 @@ asio::awaitable<void> Session::hand_over() {
   for (auto& recipient : transaction.recipients) recipient.next_attempt = queued.accepted;
   const size_t recipients = transaction.recipients.size();
   queued.recipients = std::move(transaction.recipients);
+  queued.expanded = std::move(transaction.expanded);
+  queued.message_id = std::move(transaction.message_id);
 
   const auto acceptance = co_await service_.acceptor.accept(std::move(queued));
   const std::string id = store::queue_id_text(transaction.id);

@@ -9,6 +9,19 @@ namespace postrider {
 namespace status = smtp::status;
 using smtp::Reply;
 
+namespace {
+
+/// What the client said of a recipient.
+store::QueuedRecipient recipient_of(const smtp::RcptCommand& rcpt) {
+  store::QueuedRecipient recipient;
+  recipient.original = rcpt.forward_path.to_string();
+  recipient.orcpt = rcpt.orcpt;
+  recipient.notify = rcpt.notify;
+  return recipient;
+}
+
+}  // namespace
+
 asio::awaitable<void> Session::mail(std::string_view argument) {
   auto parsed = smtp::parse_mail(argument, offers_auth());
   if (!parsed) {
@@ -140,7 +153,16 @@ void Session::add_recipients(const smtp::RcptCommand& rcpt, const store::Resolut
     add_recipient(rcpt, 0, address.to_string());
     return;
   }
-  for (const auto& target : resolution.targets) add_recipient(rcpt, target.account, target.address);
+  if (resolution.targets.size() == 1 || (rcpt.notify & smtp::kNotifySuccess) == 0) {
+    for (const auto& target : resolution.targets) add_recipient(rcpt, target.account, target.address);
+    return;
+  }
+  // RFC 3461 5.2.7.2: one report says that it went to several, and none of those reports that it arrived.
+  smtp::RcptCommand each = rcpt;
+  each.notify &= static_cast<uint8_t>(~smtp::kNotifySuccess);
+  if (each.notify == 0) each.notify = smtp::kNotifyNever;
+  for (const auto& target : resolution.targets) add_recipient(each, target.account, target.address);
+  transaction.expanded.push_back(recipient_of(rcpt));
 }
 
 /// False where the recipient is there already: an account gets one copy of a message.
@@ -151,13 +173,10 @@ bool Session::add_recipient(const smtp::RcptCommand& rcpt, store::AccountId acco
                 static_cast<int>(smtp::kNotifyDelay) == store::kNotifyDelay);
   Transaction& transaction = *transaction_;
   if (!transaction.known.insert(account != 0 ? fmt::to_string(account) : address).second) return false;
-  store::QueuedRecipient recipient;
+  store::QueuedRecipient recipient = recipient_of(rcpt);
   recipient.number = static_cast<int64_t>(transaction.recipients.size()) + 1;
   recipient.account = account;
   recipient.address = std::move(address);
-  recipient.original = rcpt.forward_path.to_string();
-  recipient.orcpt = rcpt.orcpt;
-  recipient.notify = rcpt.notify;
   transaction.recipients.push_back(std::move(recipient));
   return true;
 }

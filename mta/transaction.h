@@ -29,6 +29,8 @@ struct Transaction {
   bool all_have_quota = true;
   size_t accepted = 0;  // RCPT commands
   size_t refused = 0;
+  std::vector<store::QueuedRecipient> expanded;  // see store::QueuedMessage
+  std::string message_id;                        // of the header; empty: none, or too long to be one
   std::optional<Address> first_path;  // for the Received field of a message to one recipient
 
   store::QueueId id = 0;

@@ -80,6 +80,9 @@ class Directory {
   Result<void> remove_alias(std::string_view address);
   std::vector<AliasInfo> aliases();
 
+  /// The domain that was added first, which stands for the server where an address names none; empty: there are none.
+  std::string first_domain();
+
   /// Where mail for this recipient goes: alias (several levels; it wins over an account of the same name, and where it leads
   /// back to itself it means that account), account, plus-address (separators: any of these characters; empty: none; the
   /// whole address wins over the part before the separator), postmaster (RFC 5321 4.5.1: to the first account of the domain

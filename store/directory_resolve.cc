@@ -164,6 +164,11 @@ std::optional<Address> canonical(Database& database, std::string_view local_part
 
 }  // namespace
 
+std::string Directory::first_domain() {
+  Rows rows(database_.prepare("SELECT name FROM domain ORDER BY number LIMIT 1"));
+  return rows.next() ? std::string(rows->text(0)) : std::string();
+}
+
 Resolution Directory::resolve(std::string_view local_part, std::string_view domain, std::string_view separators) {
   Resolution resolution;
   Snapshot snapshot(database_);

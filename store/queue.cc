@@ -12,12 +12,12 @@
 #include "common/base/ascii.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
+#include "store/queue_internal.h"
 #include "store/queue_schema.h"
 
 namespace postrider::store {
 namespace {
 
-constexpr int kRandomIdBits = 19;  // beside 41 bits of milliseconds: twelve letters and digits as text
 // Pages in the log that are worth a checkpoint. Most of them hold the same few pages again and again, so waiting is cheap.
 constexpr int kGrownPages = 16'384;
 // SQLite may keep this many KiB of pages: what is delivered at once is never read from the disk again.
@@ -28,11 +28,14 @@ constexpr std::chrono::hours kSweepAge{1};
 constexpr int64_t kEightBit = 1, kBinary = 2, kSmtputf8 = 4;  // message.flags
 constexpr int kKindShift = 3;                                   // two bits more: MailKind
 
+constexpr int kRandomIdBits = 19;  // beside 41 bits of milliseconds: twelve letters and digits as text
+constexpr std::string_view kSetAside = "Two processes ended while they had it in hand";
+
 constexpr const char* kMessageColumns =
     "SELECT id, reverse_path, authenticated_as, client, envid, ret, flags, accepted, size, spool FROM message ";
 constexpr const char* kRecipientColumns =
-    "SELECT message, number, account, address, original, orcpt, notify, attempts, crashes, warned, next_attempt, last_reply"
-    " FROM recipient ";
+    "SELECT message, number, account, address, original, orcpt, notify, attempts, crashes, warned, next_attempt, last_reply,"
+    " hold, wish FROM recipient ";
 
 QueuedMessage message_of(const Statement& row) {
   QueuedMessage message;
@@ -63,6 +66,8 @@ QueuedRecipient recipient_of(const Statement& row) {
   recipient.warned = row.integer(9) != 0;
   recipient.next_attempt = row.is_null(10) ? kInHand : row.integer(10);
   recipient.last_reply = row.text(11);
+  recipient.hold = static_cast<Hold>(row.integer(12));
+  recipient.wish = static_cast<Wish>(row.integer(13));
   return recipient;
 }
 
@@ -78,45 +83,11 @@ std::string make_spool_folder(const std::string& state) {
   return path;
 }
 
-/// Transactions in this scope are visible at once and durable with the next flush.
-class WithoutFlush {
- public:
-  explicit WithoutFlush(Database& database) : database_(database) { database_.execute("PRAGMA synchronous=NORMAL"); }
-  ~WithoutFlush() {
-    try {
-      database_.execute("PRAGMA synchronous=FULL");
-    } catch (const SqliteError& error) {
-      // Never seen: the pragma touches no file. Going on would acknowledge what is not on disk.
-      log_error("queue_synchronous", {{"reason", error.what()}});
-      std::terminate();
-    }
-  }
-  WithoutFlush(const WithoutFlush&) = delete;
-  WithoutFlush& operator=(const WithoutFlush&) = delete;
-
- private:
-  Database& database_;
-};
-
 }  // namespace
 
 std::string destination_of(std::string_view address) { return lower(address.substr(address.rfind('@') + 1)); }
 
-/// Spool files whose rows are being removed: they go after the commit, and stay when there is none.
-class Queue::FilesToRemove {
- public:
-  explicit FilesToRemove(const std::string& directory) : directory_(directory) {}
-  void add(std::string_view name) { paths_.push_back(fmt::format("{}/{}", directory_, name)); }
-  void remove() {
-    std::error_code ignored;  // the sweeper comes again
-    for (const std::string& path : paths_) std::filesystem::remove(path, ignored);
-    paths_.clear();
-  }
-
- private:
-  const std::string& directory_;
-  std::vector<std::string> paths_;
-};
+QueueId first_id_of(UnixTime time) { return time * 1'000 << kRandomIdBits; }
 
 Queue::Queue(const std::string& state, const Clock& clock)
     : clock_(clock),
@@ -125,7 +96,7 @@ Queue::Queue(const std::string& state, const Clock& clock)
   // A backlog is worked through faster when its pages stay at hand.
   database_.execute(fmt::format("PRAGMA cache_size=-{}", kCacheKiB));
   migrate(database_, kQueueMigrations);
-  Rows rows(database_.prepare("SELECT max(id) FROM message"));
+  Rows rows(database_.prepare("SELECT max(id) FROM ledger"));
   if (rows.next()) last_id_ = rows->integer(0);
 }
 
@@ -141,14 +112,25 @@ QueueId Queue::next_id() {
   return id;
 }
 
-int64_t Queue::recover() {
+Queue::Recovered Queue::recover(std::span<const InAttempt> in_attempt) {
+  Recovered recovered;
   Transaction transaction(database_);
-  database_.prepare("UPDATE recipient SET next_attempt = ?1, crashes = crashes + 1 WHERE next_attempt IS NULL")
-      .bind(clock_.unix_time())
-      .run();
-  int64_t found = database_.changes();
+  for (const InAttempt& at : in_attempt) {
+    database_
+        .prepare("UPDATE recipient SET crashes = crashes + 1 WHERE message = ?1 AND account = ?2 AND next_attempt IS NULL")
+        .bind(at.message, at.account)
+        .run();
+    database_
+        .prepare("UPDATE recipient SET hold = ?4, last_reply = ?5 WHERE message = ?1 AND account = ?2"
+                 " AND next_attempt IS NULL AND crashes >= ?3 AND hold = 0")
+        .bind(at.message, at.account, kCrashesToHold, static_cast<int>(Hold::crashes), kSetAside)
+        .run();
+    if (database_.changes() > 0) recovered.set_aside.push_back(at);
+  }
+  database_.prepare("UPDATE recipient SET next_attempt = ?1 WHERE next_attempt IS NULL").bind(clock_.unix_time()).run();
+  recovered.recipients = database_.changes();
   transaction.commit();
-  return found;
+  return recovered;
 }
 
 int64_t Queue::hand_back() {
@@ -193,14 +175,16 @@ void Queue::insert(const QueuedMessage& message) {
   if (body.in_memory()) {
     database_.prepare("INSERT INTO body VALUES(?1, ?2)").bind(message.id, Blob{body.memory()}).run();
   }
+  enter(message);
   Statement& statement = database_.prepare(
-      "INSERT INTO recipient(message, number, account, address, original, orcpt, notify, next_attempt, destination)"
-      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+      "INSERT INTO recipient(message, number, account, address, original, orcpt, notify, next_attempt, destination,"
+      " last_reply, wish) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
   for (const QueuedRecipient& recipient : message.recipients) {
     std::string destination = recipient.account == 0 ? destination_of(recipient.address) : std::string();
     statement
         .bind(message.id, recipient.number, recipient.account, recipient.address, recipient.original, recipient.orcpt,
-              static_cast<int>(recipient.notify), waiting_until(recipient.next_attempt), destination)
+              static_cast<int>(recipient.notify), waiting_until(recipient.next_attempt), destination,
+              recipient.last_reply, static_cast<int>(recipient.wish))
         .run();
   }
 }
@@ -210,14 +194,18 @@ void Queue::apply(std::span<const RecipientUpdate> updates, FilesToRemove& files
   for (size_t i = 0; i < updates.size(); ++i) {
     const RecipientUpdate& update = updates[i];
     if (update.ended) {
+      enter_ending(update);
       database_.prepare("DELETE FROM recipient WHERE message = ?1 AND number = ?2").bind(update.message, update.number).run();
       ended += database_.changes();  // none where it ended before: said twice is said once
     } else {
+      if (update.attempted) enter_attempt(update);
+      // What the administrator wants to be removed or to bounce comes up at once; the reason of a bounce stays.
       database_
-          .prepare("UPDATE recipient SET next_attempt = ?3, last_reply = ?4, attempts = attempts + ?5, warned = warned | ?6,"
-                   " crashes = 0 WHERE message = ?1 AND number = ?2")
+          .prepare("UPDATE recipient SET next_attempt = CASE WHEN wish >= 2 AND ?8 THEN ?7 ELSE ?3 END,"
+                   " last_reply = CASE WHEN wish = 3 THEN last_reply ELSE ?4 END, attempts = attempts + ?5,"
+                   " warned = warned | ?6, crashes = 0 WHERE message = ?1 AND number = ?2")
           .bind(update.message, update.number, waiting_until(update.next_attempt), update.last_reply, update.attempted,
-                update.warned)
+                update.warned, clock_.unix_time(), !update.wished)
           .run();
     }
     bool last_of_message = i + 1 == updates.size() || updates[i + 1].message != update.message;
@@ -245,9 +233,9 @@ void Queue::end_recipients(QueueId message, int64_t count, FilesToRemove& files)
 
 std::vector<QueuedMessage> Queue::take_due(UnixTime now, bool local, size_t limit) {
   static const std::string local_sql =
-      std::string(kRecipientColumns) + "WHERE next_attempt <= ?1 AND account <> 0 ORDER BY next_attempt, message LIMIT ?2";
+      std::string(kRecipientColumns) + "WHERE next_attempt <= ?1 AND account <> 0 AND hold = 0 ORDER BY next_attempt, message LIMIT ?2";
   static const std::string remote_sql =
-      std::string(kRecipientColumns) + "WHERE next_attempt <= ?1 AND account = 0 ORDER BY next_attempt, message LIMIT ?2";
+      std::string(kRecipientColumns) + "WHERE next_attempt <= ?1 AND account = 0 AND hold = 0 ORDER BY next_attempt, message LIMIT ?2";
   WithoutFlush without_flush(database_);
   Transaction transaction(database_);
   std::vector<std::pair<QueueId, QueuedRecipient>> due;
@@ -257,7 +245,8 @@ std::vector<QueuedMessage> Queue::take_due(UnixTime now, bool local, size_t limi
   }
   std::vector<QueuedMessage> taken;
   uint64_t octets = 0;
-  Statement& mark = database_.prepare("UPDATE recipient SET next_attempt = NULL WHERE message = ?1 AND number = ?2");
+  Statement& mark = database_.prepare(
+      "UPDATE recipient SET next_attempt = NULL, wish = CASE wish WHEN 1 THEN 0 ELSE wish END WHERE message = ?1 AND number = ?2");
   for (auto& [id, recipient] : due) {
     if (taken.empty() || taken.back().id != id) {
       if (octets >= kMaxTakenOctets) break;
@@ -302,23 +291,29 @@ void Queue::load_body(QueuedMessage& message, std::string_view spool) {
   }
 }
 
-int64_t Queue::release(std::string_view destination) {
+int64_t Queue::release(std::string_view destination, size_t limit) {
   WithoutFlush without_flush(database_);
   Transaction transaction(database_);
-  database_
-      .prepare("UPDATE recipient SET next_attempt = ?2 WHERE account = 0 AND next_attempt > ?2 AND destination = ?1"
-               " AND next_attempt IS NOT NULL")
-      .bind(destination, clock_.unix_time())
-      .run();
-  int64_t released = database_.changes();
+  int64_t released = make_due(destination, clock_.unix_time(), limit);
   transaction.commit();
   return released;
 }
 
+/// One step of making a destination's recipients due; what is due already is left alone.
+int64_t Queue::make_due(std::string_view destination, UnixTime now, size_t limit) {
+  database_
+      .prepare("UPDATE recipient SET next_attempt = ?2 WHERE (message, number) IN (SELECT message, number FROM recipient"
+               " WHERE account = 0 AND next_attempt IS NOT NULL AND hold = 0 AND destination = ?1 AND next_attempt > ?2"
+               " LIMIT ?3)")
+      .bind(destination, now, limit)
+      .run();
+  return database_.changes();
+}
+
 std::optional<UnixTime> Queue::next_due(bool local) {
   Rows rows(database_.prepare(
-      local ? "SELECT min(next_attempt) FROM recipient WHERE next_attempt IS NOT NULL AND account <> 0"
-            : "SELECT min(next_attempt) FROM recipient WHERE next_attempt IS NOT NULL AND account = 0"));
+      local ? "SELECT min(next_attempt) FROM recipient WHERE next_attempt IS NOT NULL AND account <> 0 AND hold = 0"
+            : "SELECT min(next_attempt) FROM recipient WHERE next_attempt IS NOT NULL AND account = 0 AND hold = 0"));
   if (!rows.next() || rows->is_null(0)) return std::nullopt;
   return rows->integer(0);
 }

@@ -52,6 +52,72 @@ CREATE INDEX recipient_local ON recipient(next_attempt) WHERE next_attempt IS NO
 CREATE INDEX recipient_remote ON recipient(next_attempt) WHERE next_attempt IS NOT NULL AND account = 0;
 CREATE INDEX recipient_destination ON recipient(destination) WHERE next_attempt IS NOT NULL AND account = 0;
 )sql"},
+    Migration{R"sql(
+-- hold, wish: see store/queue_message.h. What is held is in no index of what is due.
+ALTER TABLE recipient ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE recipient ADD COLUMN wish INTEGER NOT NULL DEFAULT 0;
+DROP INDEX recipient_local;
+DROP INDEX recipient_remote;
+DROP INDEX recipient_destination;
+CREATE INDEX recipient_local ON recipient(next_attempt) WHERE next_attempt IS NOT NULL AND account <> 0 AND hold = 0;
+CREATE INDEX recipient_remote ON recipient(next_attempt) WHERE next_attempt IS NOT NULL AND account = 0 AND hold = 0;
+CREATE INDEX recipient_destination ON recipient(destination, next_attempt)
+  WHERE next_attempt IS NOT NULL AND account = 0 AND hold = 0;
+CREATE INDEX recipient_held ON recipient(hold) WHERE hold <> 0;
+CREATE INDEX message_spool ON message(spool) WHERE spool <> '';
+
+-- The ledger. Rows are only ever added, and removed by age: no index but the key, so that they cost little; a search by
+-- anything else reads them all.
+CREATE TABLE ledger(
+  id INTEGER PRIMARY KEY,
+  accepted INTEGER NOT NULL,
+  recipients INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  reverse_path TEXT NOT NULL,
+  client TEXT NOT NULL,
+  authenticated_as TEXT NOT NULL,
+  message_id TEXT NOT NULL
+) STRICT;
+
+-- how: Ending. original: empty where it is the address. report: the message that tells the sender, or 0.
+CREATE TABLE ending(
+  message INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  how INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  mailbox INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  report INTEGER NOT NULL,
+  address TEXT NOT NULL,
+  original TEXT NOT NULL,
+  remote TEXT NOT NULL,
+  tls TEXT NOT NULL,
+  reply TEXT NOT NULL,
+  PRIMARY KEY(message, number)
+) STRICT, WITHOUT ROWID;
+
+-- Attempts that did not end their recipient. slot: the attempt's number modulo kMaxKeptAttempts, so that the last ones stay.
+CREATE TABLE attempt(
+  message INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  slot INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  remote TEXT NOT NULL,
+  tls TEXT NOT NULL,
+  reply TEXT NOT NULL,
+  PRIMARY KEY(message, number, slot)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO ledger SELECT id, accepted, remaining, size, reverse_path, client, authenticated_as, '' FROM message;
+
+-- What the sendmail command left and was taken, by its name: a file that is seen again is not taken again.
+CREATE TABLE dropped(
+  name TEXT NOT NULL PRIMARY KEY,
+  message INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql"},
 };
 
 }  // namespace postrider::store

@@ -225,6 +225,7 @@ void migrate(Database& database, std::span<const Migration> migrations) {
     if (!std::filesystem::exists(copy)) {
       std::string unfinished = copy + ".tmp";
       std::filesystem::remove(unfinished);
+      make_file(unfinished);  // as little to be read by others as what it is a copy of
       database.prepare("VACUUM INTO ?1").bind(unfinished).run();
       std::filesystem::rename(unfinished, copy);
       log_info("migration_snapshot", {{"file", copy}, {"from_version", old}});

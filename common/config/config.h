@@ -88,7 +88,13 @@ struct Config {
                                Seconds(3'600), Seconds(7'200), Seconds(14'400)};  // the last one repeats
     Seconds lifetime{5 * 86'400};
     Seconds delay_warning{4 * 3'600};  // 0: none
+    Seconds history{14 * 86'400};      // how long it is known what became of a message
     uint64_t deliverers = 4;           // local deliveries side by side
+  };
+
+  struct System {
+    std::string root;                        // address; empty: the postmaster
+    std::vector<std::string> trusted_users;  // may name any sender to the sendmail command
   };
 
   struct Relay {
@@ -127,6 +133,7 @@ struct Config {
   Login login;
   Address address;
   Queue queue;
+  System system;
   Relay relay;
   Dns dns;
   Store store;

@@ -18,6 +18,7 @@ using Smtp = Config::Smtp;
 using Listener = Config::Listener;
 using Imap = Config::Imap;
 using Queue = Config::Queue;
+using System = Config::System;
 using Relay = Config::Relay;
 using Store = Config::Store;
 
@@ -136,8 +137,22 @@ constexpr auto kKeys = std::to_array<Key>({
      "How long to try before a message goes back to its sender.", 1, kYear},
     {"queue.delay_warning", Kind::duration, at<&Config::queue, &Queue::delay_warning>(),
      "After how long the sender is told that a message is still waiting; 0: never.", 0, kYear},
+    {"queue.history", Kind::duration, at<&Config::queue, &Queue::history>(),
+     "How long `mailctl trace` knows what became of a message, from when it was accepted; about 300 octets a message "
+     "in "
+     "queue.db.",
+     0, 10 * kYear},
     {"queue.deliverers", Kind::number, at<&Config::queue, &Queue::deliverers>(),
      "Deliveries to mailboxes that run side by side.", 1, 64},
+
+    {"system.root", Kind::text, at<&Config::system, &System::root>(),
+     "The address that gets the mail of root, and of those users of this machine whom no account or alias of the first "
+     "domain is named after; empty: the postmaster.",
+     0, 255},
+    {"system.trusted_users", Kind::text_list, at<&Config::system, &System::trusted_users>(),
+     "Users of this machine who may name any sender with `sendmail -f`, for instance [\"www-data\"]; root and "
+     "server.user "
+     "may always. Others' mail is sent as user@hostname."},
 
     {"relay.port", Kind::port, at<&Config::relay, &Relay::port>(), "The port of other servers.", 1},
     {"relay.connect_timeout", Kind::duration, at<&Config::relay, &Relay::connect_timeout>(),

@@ -154,6 +154,10 @@ Result<void> validate(const Config& config) {
     }
   }
   if (config.queue.retry.empty()) return failure("queue.retry must have at least one duration.");
+  if (!config.system.root.empty() && config.system.root.find('@') == std::string::npos) {
+    return failure(fmt::format("system.root must be a mail address, such as \"alice@example.org\"; \"{}\" is none.",
+                               config.system.root));
+  }
   if (!config.dns.server.empty()) {
     auto server = parse_endpoint(config.dns.server);
     if (!server) return failure("dns.server: " + server.error().message);

@@ -137,6 +137,30 @@ TEST_F(BounceTest, EightBitRepliesAreMadeSafeWhereTheMessageWasNot) {
   EXPECT_THAT(text(), HasSubstr("550 kein Postfach f??r Sie"));
 }
 
+TEST_F(BounceTest, OnlyWhatAServerSaidIsAnSmtpDiagnostic) {
+  report_.recipients[0].outcome = Outcome::temporary("4.4.1", "No address of mx.example.net answers");
+  EXPECT_THAT(text(), HasSubstr("Diagnostic-Code: x-postrider; No address of mx.example.net answers\r\n"));
+}
+
+TEST_F(BounceTest, AnExpandedAliasSaysWhatThatMeans) {
+  report_.action = ReportAction::expanded;
+  report_.recipients[0].outcome = Outcome::delivered();
+  EXPECT_THAT(text(), HasSubstr("Subject: Your message was passed on to several recipients\r\n"));
+  EXPECT_THAT(text(), HasSubstr("Action: expanded\r\nStatus: 2.0.0\r\n"));
+  EXPECT_THAT(text(), HasSubstr("where one of them cannot be reached"));
+  EXPECT_THAT(text(), Not(HasSubstr("At noon?")));
+}
+
+TEST_F(BounceTest, ARelayedMessageSaysThatNoMoreIsKnown) {
+  report_.action = ReportAction::relayed;
+  report_.recipients[0].outcome = Outcome::delivered();
+  report_.recipients[0].outcome.kind = Outcome::Kind::relayed;
+  report_.recipients[0].outcome.remote = "mx.example.net [192.0.2.7]";
+  EXPECT_THAT(text(), HasSubstr("Subject: Your message was passed on\r\n"));
+  EXPECT_THAT(text(), HasSubstr("Action: relayed\r\nStatus: 2.0.0\r\nRemote-MTA: dns; mx.example.net\r\n"));
+  EXPECT_THAT(text(), HasSubstr("text/rfc822-headers\r\n\r\nSubject: Lunch\r\n"));
+}
+
 TEST_F(BounceTest, SeveralRecipientsStandInOneReport) {
   report_.recipients.push_back(report_.recipients[0]);
   report_.recipients[1].recipient.original = "carol@example.net";

@@ -38,8 +38,9 @@ class Pipeline : public testing::Test {
       return 0;
     });
     options_.state = state_.path();
-    options_.hostname = "mx.example.org";
-    options_.separators = "+";
+    options_.system.hostname = "mx.example.org";
+    options_.system.separators = "+";
+    options_.system.is_user = [](const std::string& name) { return name == "daemon"; };
     options_.schedule.retry = {Seconds(60), Seconds(300)};
     options_.schedule.lifetime = Seconds(3'600);
     options_.schedule.delay_warning = Seconds(0);

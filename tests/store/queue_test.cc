@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "tests/store/temp_state.h"
+#include "tests/store/queue_fixture.h"
 
 namespace postrider::store {
 namespace {
@@ -13,59 +13,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-class QueueTest : public testing::Test {
- protected:
-  QueueTest() { open(); }
-  void open() { queue_ = std::make_unique<Queue>(state_.path(), clock_); }
-
-  /// A message for as many recipients, local ones first; account 0 is remote.
-  QueuedMessage make(std::vector<AccountId> accounts, std::string text = "Subject: x\r\n\r\nhello\r\n") {
-    QueuedMessage message;
-    message.id = queue_->next_id();
-    message.reverse_path = "sender@example.net";
-    message.accepted = clock_.unix_time();
-    Spool spool(queue_->spool_directory());
-    spool.append(text);
-    spool.sync();
-    message.body = std::make_shared<const Spool>(std::move(spool));
-    for (AccountId account : accounts) {
-      QueuedRecipient recipient;
-      recipient.number = static_cast<int64_t>(message.recipients.size()) + 1;
-      recipient.account = account;
-      recipient.address = "to@example.org";
-      recipient.next_attempt = clock_.unix_time();
-      message.recipients.push_back(recipient);
-    }
-    return message;
-  }
-  void accept(const QueuedMessage& message) {
-    const QueuedMessage* accepted[] = {&message};
-    queue_->commit(accepted, {});
-  }
-  static RecipientUpdate ended(QueueId message, int64_t number) {
-    RecipientUpdate update;
-    update.message = message;
-    update.number = number;
-    update.ended = true;
-    return update;
-  }
-  void update(const RecipientUpdate& update) { queue_->update({&update, 1}); }
-  std::vector<QueuedMessage> take_local() { return queue_->take_due(clock_.unix_time(), true, 100); }
-  static std::string text_of(const QueuedMessage& message) {
-    std::string text;
-    message.body->read([&](std::string_view piece) { text += piece; });
-    return text;
-  }
-  size_t spool_files() {
-    auto begin = std::filesystem::directory_iterator(queue_->spool_directory());
-    return static_cast<size_t>(std::distance(begin, std::filesystem::directory_iterator()));
-  }
-
-  TempState state_;
-  ManualClock clock_{1'700'000'000};
-  std::unique_ptr<Queue> queue_;
-};
 
 TEST_F(QueueTest, GivesBackAllOfWhatItTook) {
   QueuedMessage message = make({7});
@@ -193,15 +140,64 @@ TEST_F(QueueTest, WhatIsAcceptedInHandIsNotGiven) {
   EXPECT_THAT(take_local(), IsEmpty());
 }
 
-TEST_F(QueueTest, WhatADeadProcessHadInHandIsDueAgainAndCounted) {
+TEST_F(QueueTest, WhatADeadProcessHadInHandIsDueAgain) {
   accept(make({1}));
   take_local();
   open();
   EXPECT_THAT(take_local(), IsEmpty());
-  EXPECT_EQ(queue_->recover(), 1);
+  EXPECT_EQ(queue_->recover({}).recipients, 1);
   auto due = take_local();
   ASSERT_THAT(due, SizeIs(1));
+  EXPECT_EQ(due[0].recipients[0].crashes, 0) << "it was in memory, and nobody was at it";
+}
+
+TEST_F(QueueTest, WhatTwoProcessesDiedOnIsSetAside) {
+  QueuedMessage message = make({1});
+  accept(message);
+  accept(make({1}));
+  const InAttempt at[] = {{message.id, 1}};
+  take_local();
+  open();
+  EXPECT_THAT(queue_->recover(at).set_aside, IsEmpty());
+  auto due = take_local();
+  ASSERT_THAT(due, SizeIs(2));
   EXPECT_EQ(due[0].recipients[0].crashes, 1);
+  open();
+  EXPECT_THAT(queue_->recover(at).set_aside, SizeIs(1));
+  due = take_local();
+  ASSERT_THAT(due, SizeIs(1)) << "the other one goes on";
+  EXPECT_NE(due[0].id, message.id);
+  auto kept = queue_->list(0, 10).at(0).recipients.at(0);
+  EXPECT_EQ(kept.hold, Hold::crashes);
+  EXPECT_EQ(kept.last_reply, "Two processes ended while they had it in hand");
+}
+
+TEST_F(QueueTest, AnAnswerBetweenTwoCrashesClearsTheMessage) {
+  QueuedMessage message = make({1});
+  accept(message);
+  const InAttempt at[] = {{message.id, 1}};
+  take_local();
+  queue_->recover(at);
+  take_local();
+  RecipientUpdate later;
+  later.message = message.id;
+  later.number = 1;
+  later.next_attempt = clock_.unix_time();
+  update(later);
+  take_local();
+  EXPECT_THAT(queue_->recover(at).set_aside, IsEmpty());
+  EXPECT_THAT(take_local(), SizeIs(1));
+}
+
+TEST_F(QueueTest, OnlyWhatWasInHandIsBlamedForACrash) {
+  QueuedMessage message = make({1, 0});
+  accept(message);
+  const InAttempt at[] = {{message.id, 1}};
+  take_local();  // the one elsewhere waits
+  queue_->recover(at);
+  auto both = queue_->list(0, 10).at(0).recipients;
+  EXPECT_EQ(both[0].crashes, 1);
+  EXPECT_EQ(both[1].crashes, 0);
 }
 
 TEST_F(QueueTest, WhatIsHandedBackWaitsWithoutACrash) {
@@ -209,7 +205,7 @@ TEST_F(QueueTest, WhatIsHandedBackWaitsWithoutACrash) {
   take_local();
   EXPECT_EQ(queue_->hand_back(), 1);
   open();
-  EXPECT_EQ(queue_->recover(), 0);
+  EXPECT_EQ(queue_->recover({}).recipients, 0);
   EXPECT_EQ(take_local().at(0).recipients[0].crashes, 0);
 }
 
@@ -267,7 +263,7 @@ TEST_F(QueueTest, ADestinationThatIsBackGetsItsMailAtOnce) {
     message.recipients[0].next_attempt += 3'600;
     accept(message);
   }
-  EXPECT_EQ(queue_->release("example.net"), 2);
+  EXPECT_EQ(queue_->release("example.net", 100), 2);
   EXPECT_THAT(queue_->take_due(clock_.unix_time(), false, 10), SizeIs(2));
 }
 

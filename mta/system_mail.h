@@ -1,0 +1,30 @@
+// Mail of the machine itself: to names without a domain and to names at this host ("root",
+// "www-data@mail.example.org"), as cron and other programs send it, and as reports come back to them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "common/mail/address.h"
+#include "store/directory.h"
+
+namespace postrider {
+
+struct SystemMail {
+  std::string hostname;
+  std::string separators;  // of addresses
+  std::string root;  // who gets the mail of root and of users that nobody else gets mail for; empty: the postmaster
+  std::function<bool(const std::string& name)> is_user;  // of this machine
+
+  /// Whether the address is one of this host's users and of no mail domain.
+  bool is_ours(store::Directory& directory, const Address& address) const;
+  /// Where mail for the address goes. Names of this host are those of the first mail domain; what nobody has there goes
+  /// to root where it is a user of the machine. Reads the directory.
+  store::Resolution resolve(store::Directory& directory, const Address& address) const;
+};
+
+/// Asks the system. May block.
+bool is_system_user(const std::string& name);
+
+}  // namespace postrider
