@@ -10,22 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "common/mailauth/dns.h"
+
 namespace postrider {
-
-enum class DnsType : int { a = 1, mx = 15, aaaa = 28 };
-
-struct DnsAnswer {
-  enum class Status {
-    found,
-    no_data,    // the name is there, without such a record
-    no_domain,  // NXDOMAIN
-    failed,     // no answer, or one that is not to be trusted: ask again later
-  };
-  Status status = Status::failed;
-  std::vector<std::string> records;  // RDATA as it is on the wire, names uncompressed
-  bool secure = false;               // validated by DNSSEC
-  std::string reason;                // failed: why, for people
-};
 
 struct MxRecord {
   uint16_t preference = 0;

@@ -77,6 +77,10 @@ struct Config {
 
   struct Login {
     std::string default_domain;  // empty: only whole addresses log in
+    uint64_t max_failures = 20;              // of an address within failure_window; 0: any number
+    uint64_t max_failures_per_account = 100;  // from all addresses
+    Seconds failure_window{600};
+    Seconds ban{600};  // the first of an address
   };
 
   struct Address {
@@ -101,6 +105,13 @@ struct Config {
     uint64_t max_messages_per_connection = 100;
   };
 
+  struct Checks {
+    std::string spf = "note";       // "off", "note", "reject"
+    std::string dkim = "note";      // "off", "note"
+    std::string dmarc = "enforce";  // "off", "note", "enforce"
+    Seconds timeout{5};             // of all questions to DNS for one message
+  };
+
   struct Dns {
     std::string server;  // "127.0.0.53:53"; empty: as /etc/resolv.conf says
   };
@@ -123,6 +134,7 @@ struct Config {
   Address address;
   Queue queue;
   Relay relay;
+  Checks checks;
   Dns dns;
   Store store;
   std::map<std::string, std::string> routes;  // domain (lower case A-label) to "host:port"

@@ -11,7 +11,7 @@
 namespace postrider {
 namespace {
 
-constexpr size_t kMaxValue = 320;   // octets of a value that came from outside
+constexpr size_t kMaxValue = 320;  // octets of a value that came from outside
 constexpr size_t kMaxReason = 160;
 
 /// A value (RFC 2045 5.1): a token, or a quoted string; UTF-8 may stand in either (RFC 8601 2.2 with EAI).
@@ -34,8 +34,10 @@ std::string reason(std::string_view text) {
   return text.empty() ? std::string() : fmt::format(" reason={}", value(text.substr(0, kMaxReason)));
 }
 
-void append_spf(std::string& out, const spf::Judgement& judgement, std::string_view property, std::string_view identity) {
-  out += fmt::format(";\r\n\tspf={}{} {}={}", spf::to_string(judgement.verdict), reason(judgement.reason), property, value(identity));
+void append_spf(std::string& out, const spf::Judgement& judgement, std::string_view property,
+                std::string_view identity) {
+  out += fmt::format(";\r\n\tspf={}{} {}={}", spf::to_string(judgement.verdict), reason(judgement.reason), property,
+                     value(identity));
 }
 
 void append_dkim(std::string& out, const dkim::SignatureResult& signature) {
@@ -69,7 +71,8 @@ std::string server_of(std::string_view field_value) {
 std::string format_authentication_results(const AuthenticationResults& results) {
   std::string out = fmt::format("Authentication-Results: {}", value(results.server));
   const size_t begin = out.size();
-  if (results.mail_from && !results.sender.empty()) append_spf(out, *results.mail_from, "smtp.mailfrom", results.sender);
+  if (results.mail_from && !results.sender.empty())
+    append_spf(out, *results.mail_from, "smtp.mailfrom", results.sender);
   if (results.helo_spf) append_spf(out, *results.helo_spf, "smtp.helo", results.helo);
   if (results.dkim) {
     if (results.dkim->empty()) out += ";\r\n\tdkim=none";

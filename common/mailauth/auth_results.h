@@ -13,7 +13,7 @@
 namespace postrider {
 
 struct AuthenticationResults {
-  std::string server;  // our authserv-id: the host name
+  std::string server;        // our authserv-id: the host name
   std::string sender, helo;  // MAIL FROM's address without brackets (empty: null) and HELO's argument
   std::optional<spf::Judgement> mail_from, helo_spf;
   std::optional<std::vector<dkim::SignatureResult>> dkim;  // empty: the message is not signed

@@ -29,9 +29,9 @@ class BodyCanonicalizer {
 
   const Canon canon_;
   std::string out_;
-  uint64_t lines_ = 0;   // line ends that count only when something follows
-  bool cr_ = false;      // the last octet was CR
-  bool blank_ = false;   // relaxed: blanks that count only when something follows on the line
+  uint64_t lines_ = 0;  // line ends that count only when something follows
+  bool cr_ = false;     // the last octet was CR
+  bool blank_ = false;  // relaxed: blanks that count only when something follows on the line
   bool written_ = false;
 };
 

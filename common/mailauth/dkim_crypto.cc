@@ -25,10 +25,16 @@ struct ContextDeleter {
 };
 using Context = std::unique_ptr<EVP_MD_CTX, ContextDeleter>;
 
-Key own(EVP_PKEY* key) { return Key(key, [](EVP_PKEY* held) { EVP_PKEY_free(held); }); }
+Key own(EVP_PKEY* key) {
+  return Key(key, [](EVP_PKEY* held) { EVP_PKEY_free(held); });
+}
 
-const unsigned char* octets_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-unsigned char* octets_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
+const unsigned char* octets_of(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+unsigned char* octets_of(std::string& text) {
+  return reinterpret_cast<unsigned char*>(text.data());
+}
 
 void check(bool done, const char* what) {
   if (done) return;
@@ -43,13 +49,19 @@ std::string sha256(std::string_view data) {
 }
 
 /// Ed25519 signs the hash (RFC 8463 3), RSA hashes what it signs.
-bool is_ed25519(const Key& key) { return EVP_PKEY_get_id(key.get()) == EVP_PKEY_ED25519; }
+bool is_ed25519(const Key& key) {
+  return EVP_PKEY_get_id(key.get()) == EVP_PKEY_ED25519;
+}
 
 }  // namespace
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) { check(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1, "hash"); }
+Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
+  check(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1, "hash");
+}
 
-void Sha256::update(std::string_view octets) { check(EVP_DigestUpdate(context_.get(), octets.data(), octets.size()) == 1, "hash"); }
+void Sha256::update(std::string_view octets) {
+  check(EVP_DigestUpdate(context_.get(), octets.data(), octets.size()) == 1, "hash");
+}
 
 std::string Sha256::finish() {
   std::string digest(EVP_MAX_MD_SIZE, '\0');
@@ -62,7 +74,8 @@ std::string Sha256::finish() {
 Result<Key> load_public_key(const KeyRecord& record) {
   if (record.algorithm == Algorithm::ed25519_sha256) {
     if (record.key.size() != kEd25519) return failure("the key is no Ed25519 key");
-    Key key = own(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, octets_of(std::string_view(record.key)), kEd25519));
+    Key key =
+        own(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, octets_of(std::string_view(record.key)), kEd25519));
     ERR_clear_error();
     if (!key) return failure("the key is no Ed25519 key");
     return key;
@@ -95,15 +108,17 @@ bool verify(const Key& key, Algorithm algorithm, std::string_view data, std::str
 }
 
 Key generate_key(Algorithm algorithm) {
-  Key key = own(algorithm == Algorithm::ed25519_sha256 ? EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")
-                                                       : EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{kMadeRsaBits}));
+  Key key =
+      own(algorithm == Algorithm::ed25519_sha256 ? EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")
+                                                 : EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{kMadeRsaBits}));
   check(key != nullptr, "make a key");
   return key;
 }
 
 std::string private_key_pem(const Key& key) {
   const Bio bio(BIO_new(BIO_s_secmem()));
-  check(bio && PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1, "write a key");
+  check(bio && PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1,
+        "write a key");
   char* data = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &data);
   return std::string(data, static_cast<size_t>(size));
@@ -112,7 +127,8 @@ std::string private_key_pem(const Key& key) {
 Result<Key> load_private_key(const std::string& pem) {
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   // No password is asked for: a daemon has nobody to ask.
-  Key key = own(PEM_read_bio_PrivateKey(bio.get(), nullptr, [](char*, int, int, void*) { return -1; }, nullptr));
+  Key key = own(PEM_read_bio_PrivateKey(
+      bio.get(), nullptr, [](char*, int, int, void*) { return -1; }, nullptr));
   ERR_clear_error();
   if (!key) return failure("it holds no private key");
   if (auto algorithm = algorithm_of(key); !algorithm) return tl::unexpected(algorithm.error());

@@ -31,7 +31,8 @@ class Sha256 {
   std::unique_ptr<EVP_MD_CTX, Deleter> context_;
 };
 
-/// What p= holds: SubjectPublicKeyInfo or RSAPublicKey, or the 32 octets of Ed25519. The error says what is wrong with it.
+/// What p= holds: SubjectPublicKeyInfo or RSAPublicKey, or the 32 octets of Ed25519. The error says what is wrong with
+/// it.
 Result<Key> load_public_key(const KeyRecord& record);
 /// data: the canonical header with the signature field at its end.
 bool verify(const Key& key, Algorithm algorithm, std::string_view data, std::string_view signature);

@@ -14,8 +14,8 @@
 namespace postrider::dkim {
 namespace {
 
-constexpr size_t kMaxSame = 20;     // fields of one name that are signed, the lowest ones
-constexpr size_t kLine = 76;        // columns
+constexpr size_t kMaxSame = 20;  // fields of one name that are signed, the lowest ones
+constexpr size_t kLine = 76;     // columns
 
 struct SignedName {
   std::string_view name;
@@ -23,11 +23,13 @@ struct SignedName {
 };
 // Mailing lists and forwarders add Sender, List-* and Resent-* fields of their own: those are not touched.
 constexpr std::array kSigned{
-    SignedName{"from", true},          SignedName{"to", true},           SignedName{"cc", true},
-    SignedName{"reply-to", true},      SignedName{"subject", true},      SignedName{"date", true},
-    SignedName{"message-id", true},    SignedName{"mime-version", true}, SignedName{"content-type", true},
-    SignedName{"content-transfer-encoding", true},
-    SignedName{"in-reply-to", false},  SignedName{"references", false},  SignedName{"autocrypt", false},
+    SignedName{"from", true},         SignedName{"to", true},
+    SignedName{"cc", true},           SignedName{"reply-to", true},
+    SignedName{"subject", true},      SignedName{"date", true},
+    SignedName{"message-id", true},   SignedName{"mime-version", true},
+    SignedName{"content-type", true}, SignedName{"content-transfer-encoding", true},
+    SignedName{"in-reply-to", false}, SignedName{"references", false},
+    SignedName{"autocrypt", false},
 };
 
 std::vector<std::string> names_to_sign(std::string_view head) {
@@ -82,15 +84,16 @@ std::string BodyHash::finish() {
   return hash_.finish();
 }
 
-std::string sign_message(std::string_view head, const std::string& body_hash, const std::vector<SigningKey>& keys, UnixTime now) {
+std::string sign_message(std::string_view head, const std::string& body_hash, const std::vector<SigningKey>& keys,
+                         UnixTime now) {
   const std::vector<std::string> names = names_to_sign(head);
   const std::string selected = select_fields(head, names, Canon::relaxed);
   std::string fields;
   for (const SigningKey& key : keys) {
     const auto algorithm = algorithm_of(key.key);
     if (!algorithm) throw std::runtime_error(algorithm.error().message);
-    std::string field = fmt::format("DKIM-Signature: v=1; a={}; c=relaxed/relaxed;\r\n\td={}; s={}; t={};", to_string(*algorithm),
-                                    key.domain, key.selector, now);
+    std::string field = fmt::format("DKIM-Signature: v=1; a={}; c=relaxed/relaxed;\r\n\td={}; s={}; t={};",
+                                    to_string(*algorithm), key.domain, key.selector, now);
     append_folded(field, "h=", fmt::format("{};", fmt::join(names, ":")), ':');
     append_folded(field, "bh=", base64_encode(body_hash) + ";", '\0');
     std::string own = canonical_field(field + "\r\n\tb=", Canon::relaxed);

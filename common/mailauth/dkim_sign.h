@@ -27,9 +27,10 @@ class BodyHash {
   BodyCanonicalizer canonicalizer_;
 };
 
-/// The DKIM-Signature fields, each with its CRLF, to be put on top of the message. head: the header block as it leaves. The
-/// fields that a reader goes by are signed once more than they are there, so that none can be added. Throws
+/// The DKIM-Signature fields, each with its CRLF, to be put on top of the message. head: the header block as it leaves.
+/// The fields that a reader goes by are signed once more than they are there, so that none can be added. Throws
 /// std::runtime_error.
-std::string sign_message(std::string_view head, const std::string& body_hash, const std::vector<SigningKey>& keys, UnixTime now);
+std::string sign_message(std::string_view head, const std::string& body_hash, const std::vector<SigningKey>& keys,
+                         UnixTime now);
 
 }  // namespace postrider::dkim

@@ -190,7 +190,8 @@ Result<void> parse_signature(std::string_view raw, Signature& signature) {
 Result<KeyRecord> parse_key_record(std::string_view text) {
   const auto tags = parse_tags(text);
   if (!tags) return tl::unexpected(tags.error());
-  if (const Tag* version = find_tag(*tags, "v"); version != nullptr && (version != tags->data() || version->value != "DKIM1")) {
+  if (const Tag* version = find_tag(*tags, "v");
+      version != nullptr && (version != tags->data() || version->value != "DKIM1")) {
     return failure("the key record has another version");
   }
   KeyRecord record;

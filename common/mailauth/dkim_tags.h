@@ -1,5 +1,5 @@
-// DKIM's tag=value lists (RFC 6376 3.2), and the two things that are written in them: signatures (3.5) and keys (3.6.1).
-// DMARC's records are such lists as well.
+// DKIM's tag=value lists (RFC 6376 3.2), and the two things that are written in them: signatures (3.5) and keys
+// (3.6.1). DMARC's records are such lists as well.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@
 
 namespace postrider::dkim {
 
-constexpr size_t kMaxTags = 100;           // of a list
+constexpr size_t kMaxTags = 100;            // of a list
 constexpr size_t kMaxSignedFields = 1'000;  // names in h=
 
 struct Tag {
-  std::string_view name, value;  // without blanks around them
+  std::string_view name, value;           // without blanks around them
   size_t value_begin = 0, value_end = 0;  // all between "=" and ";", in the text
 };
 
@@ -44,7 +44,8 @@ struct Signature {
   std::string field_without_b;       // the raw field with the value of b= taken out
 };
 
-/// raw: the whole DKIM-Signature field. What can be said of a signature that is wrong is left in signature (domain, selector).
+/// raw: the whole DKIM-Signature field. What can be said of a signature that is wrong is left in signature (domain,
+/// selector).
 Result<void> parse_signature(std::string_view raw, Signature& signature);
 
 struct KeyRecord {

@@ -54,7 +54,10 @@ struct Verification::Candidate {
 /// One way to hash the body; signatures that want the same share it.
 struct Verification::Body {
   Body(Canon body_canon, std::optional<uint64_t> body_limit)
-      : canon(body_canon), limit(body_limit), canonicalizer(body_canon), sink([this](std::string_view octets) { take(octets); }) {}
+      : canon(body_canon),
+        limit(body_limit),
+        canonicalizer(body_canon),
+        sink([this](std::string_view octets) { take(octets); }) {}
   Body(const Body&) = delete;
   Body& operator=(const Body&) = delete;
 
@@ -106,7 +109,8 @@ Verification::Verification(std::string_view head, UnixTime now) : head_(head) {
 bool Verification::find_keys(DnsLookups& lookups) {
   std::vector<const DnsAnswer*> answers;
   for (const Candidate& candidate : candidates_) {
-    answers.push_back(lookups.find(candidate.signature.selector + "._domainkey." + candidate.signature.domain, DnsType::txt));
+    answers.push_back(
+        lookups.find(candidate.signature.selector + "._domainkey." + candidate.signature.domain, DnsType::txt));
   }
   if (std::find(answers.begin(), answers.end(), nullptr) != answers.end()) return false;
   std::vector<Candidate> alive;
@@ -149,7 +153,8 @@ bool Verification::find_keys(DnsLookups& lookups) {
 
 void Verification::want_body(Candidate& candidate) {
   for (const auto& body : bodies_) {
-    if (body->canon == candidate.signature.body && body->limit == candidate.signature.length) candidate.body = body.get();
+    if (body->canon == candidate.signature.body && body->limit == candidate.signature.length)
+      candidate.body = body.get();
   }
   if (candidate.body != nullptr) return;
   bodies_.push_back(std::make_unique<Body>(candidate.signature.body, candidate.signature.length));

@@ -1,5 +1,5 @@
-// Verifies the DKIM signatures of a message (RFC 6376 6, RFC 8301, RFC 8463) without having it whole in memory: first the
-// head, then the keys from DNS, then the body in pieces. The body and finish() are work for a worker thread.
+// Verifies the DKIM signatures of a message (RFC 6376 6, RFC 8301, RFC 8463) without having it whole in memory: first
+// the head, then the keys from DNS, then the body in pieces. The body and finish() are work for a worker thread.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +61,8 @@ class Verification {
   std::vector<std::unique_ptr<Body>> bodies_;
 };
 
-/// The fields of a header that h= selects, in canonical form: of each name the lowest one that is not taken yet (5.4.2).
+/// The fields of a header that h= selects, in canonical form: of each name the lowest one that is not taken yet
+/// (5.4.2).
 std::string select_fields(std::string_view head, const std::vector<std::string>& names, Canon canon);
 
 }  // namespace postrider::dkim

@@ -50,7 +50,9 @@ Found find_record(const std::string& domain, DnsLookups& lookups) {
   return {Found::Kind::record, *record};
 }
 
-Policy weaker(Policy policy) { return policy == Policy::reject ? Policy::quarantine : Policy::none; }
+Policy weaker(Policy policy) {
+  return policy == Policy::reject ? Policy::quarantine : Policy::none;
+}
 
 }  // namespace
 
@@ -86,7 +88,8 @@ bool is_record(std::string_view text) {
   const size_t end = std::min(text.find(';'), text.size());
   const std::string_view first = text.substr(0, end);
   const size_t equals = first.find('=');
-  return equals != std::string_view::npos && trim(first.substr(0, equals)) == "v" && trim(first.substr(equals + 1)) == "DMARC1";
+  return equals != std::string_view::npos && trim(first.substr(0, equals)) == "v" &&
+         trim(first.substr(equals + 1)) == "DMARC1";
 }
 
 Result<Record> parse_record(std::string_view text) {

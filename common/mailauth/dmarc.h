@@ -1,4 +1,5 @@
-// DMARC (RFC 7489): does the domain that a reader sees in From stand behind the message, and what does it ask for if not?
+// DMARC (RFC 7489): does the domain that a reader sees in From stand behind the message, and what does it ask for if
+// not?
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ std::string_view to_string(Policy policy);
 
 struct Record {
   Policy policy = Policy::none;
-  std::optional<Policy> subdomain_policy;  // sp=
+  std::optional<Policy> subdomain_policy;        // sp=
   bool strict_dkim = false, strict_spf = false;  // adkim=s, aspf=s
   unsigned percent = 100;
 };
@@ -39,13 +40,14 @@ std::string_view to_string(Verdict verdict);
 
 /// What is known of a domain in From.
 struct AuthorPolicy {
-  std::string domain;                // as From has it, A-label
-  Verdict verdict = Verdict::none;   // temperror and permerror are final
+  std::string domain;               // as From has it, A-label
+  Verdict verdict = Verdict::none;  // temperror and permerror are final
   std::optional<Record> record;
-  Policy policy = Policy::none;      // that holds for this domain: p= or sp=
+  Policy policy = Policy::none;  // that holds for this domain: p= or sp=
   std::string reason;
 };
-/// Looks for the record of the domain, then for that of its organizational domain (6.6.3). Nothing: answers are missing.
+/// Looks for the record of the domain, then for that of its organizational domain (6.6.3). Nothing: answers are
+/// missing.
 std::optional<AuthorPolicy> find_policy(const std::string& author_domain, DnsLookups& lookups);
 
 /// What was authenticated; only what passed counts, except that a failure of DNS leaves the matter open.
@@ -56,15 +58,15 @@ struct Authenticated {
 struct Judgement {
   std::string domain;
   Verdict verdict = Verdict::none;
-  Policy policy = Policy::none;     // what the domain publishes
+  Policy policy = Policy::none;       // what the domain publishes
   Policy disposition = Policy::none;  // what it asks for here, after pct=; fail and temperror only
   std::string reason;
 };
 /// dice: 0 to 99, by chance, for pct=.
 Judgement judge(const AuthorPolicy& author, const Authenticated& authenticated, unsigned dice);
 
-/// The domains of the addresses in all From fields, A-labels, each once; those that cannot be read are given as "". At most
-/// one more than kMaxAuthorDomains.
+/// The domains of the addresses in all From fields, A-labels, each once; those that cannot be read are given as "". At
+/// most one more than kMaxAuthorDomains.
 std::vector<std::string> author_domains(std::string_view head);
 
 }  // namespace postrider::dmarc

@@ -44,7 +44,8 @@ std::optional<std::string> parse_name(std::string_view rdata) {
     const size_t size = static_cast<unsigned char>(rdata.front());
     const std::string_view label = rdata.substr(1, size);
     if (size > kMaxLabel || label.size() != size) return std::nullopt;
-    const bool printable = std::all_of(label.begin(), label.end(), [](char c) { return c > ' ' && c < 0x7f && c != '.'; });
+    const bool printable =
+        std::all_of(label.begin(), label.end(), [](char c) { return c > ' ' && c < 0x7f && c != '.'; });
     if (!printable) return std::nullopt;
     if (!name.empty()) name += '.';
     name += lower(label);
@@ -71,7 +72,8 @@ const DnsAnswer* DnsLookups::find(std::string_view name, DnsType type) {
   DnsQuestion question{lower(name), type};
   if (auto known = known_.find(question); known != known_.end()) return known->second.get();
   if (cache_) {
-    if (Answer answer = cache_(question)) return known_.emplace(std::move(question), std::move(answer)).first->second.get();
+    if (Answer answer = cache_(question))
+      return known_.emplace(std::move(question), std::move(answer)).first->second.get();
   }
   if (given_up_) return &kGivenUp;
   if (asked_ >= kMaxDnsQuestions) return &kTooMany;

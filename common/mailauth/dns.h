@@ -1,7 +1,7 @@
-// What mail authentication knows of DNS: questions, answers, and what their octets mean. Nothing here asks: an evaluation
-// is run over the answers that are known, notes the questions that it could not go on without, and is run again from its
-// beginning when those are answered. So SPF, DKIM and DMARC are plain functions, their questions are asked side by side,
-// and a test fills a table.
+// What mail authentication knows of DNS: questions, answers, and what their octets mean. Nothing here asks: an
+// evaluation is run over the answers that are known, notes the questions that it could not go on without, and is run
+// again from its beginning when those are answered. So SPF, DKIM and DMARC are plain functions, their questions are
+// asked side by side, and a test fills a table.
 #pragma once
 
 #include <cstdint>
@@ -57,8 +57,8 @@ class DnsLookups {
   /// cache: gives an answer that is at hand, or null. May be empty.
   explicit DnsLookups(std::function<Answer(const DnsQuestion&)> cache = {}) : cache_(std::move(cache)) {}
 
-  /// Null: not known yet, and noted as missing. Names in any case; those that cannot be asked do not exist. An answer stays
-  /// the same for as long as this lives.
+  /// Null: not known yet, and noted as missing. Names in any case; those that cannot be asked do not exist. An answer
+  /// stays the same for as long as this lives.
   const DnsAnswer* find(std::string_view name, DnsType type);
 
   /// What was asked for in vain since the last call.

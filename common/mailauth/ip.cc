@@ -25,7 +25,8 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
 
 std::optional<IpAddress> IpAddress::from_rdata(std::string_view rdata) {
   if (rdata.size() != kV4 && rdata.size() != kV6) return std::nullopt;
-  if (rdata.size() == kV6 && std::memcmp(rdata.data(), kMapped.data(), kMapped.size()) == 0) rdata.remove_prefix(kMapped.size());
+  if (rdata.size() == kV6 && std::memcmp(rdata.data(), kMapped.data(), kMapped.size()) == 0)
+    rdata.remove_prefix(kMapped.size());
   IpAddress address;
   address.size_ = rdata.size();
   std::memcpy(address.octets_.data(), rdata.data(), rdata.size());

@@ -23,9 +23,15 @@ struct Stop {
 template <class T>
 using Step = tl::expected<T, Stop>;
 
-tl::unexpected<Stop> pending() { return tl::unexpected(Stop{true, Verdict::none, {}}); }
-tl::unexpected<Stop> permanent(std::string reason) { return tl::unexpected(Stop{false, Verdict::permerror, std::move(reason)}); }
-tl::unexpected<Stop> temporary(std::string reason) { return tl::unexpected(Stop{false, Verdict::temperror, std::move(reason)}); }
+tl::unexpected<Stop> pending() {
+  return tl::unexpected(Stop{true, Verdict::none, {}});
+}
+tl::unexpected<Stop> permanent(std::string reason) {
+  return tl::unexpected(Stop{false, Verdict::permerror, std::move(reason)});
+}
+tl::unexpected<Stop> temporary(std::string reason) {
+  return tl::unexpected(Stop{false, Verdict::temperror, std::move(reason)});
+}
 
 Verdict verdict_of(Qualifier qualifier) {
   switch (qualifier) {
@@ -41,7 +47,9 @@ Verdict verdict_of(Qualifier qualifier) {
   return Verdict::neutral;
 }
 
-bool is_ascii(std::string_view text) { return !has_8bit(text); }
+bool is_ascii(std::string_view text) {
+  return !has_8bit(text);
+}
 
 /// One check_host() (RFC 7208 4) with all that it includes.
 class Evaluation {
@@ -83,8 +91,10 @@ class Evaluation {
 Step<const DnsAnswer*> Evaluation::ask(const std::string& name, DnsType type, bool counts_void) {
   const DnsAnswer* answer = lookups_.find(name, type);
   if (answer == nullptr) return pending();
-  if (answer->status == DnsAnswer::Status::failed) return temporary(fmt::format("DNS failed for {}: {}", name, answer->reason));
-  if (counts_void && answer->nothing() && ++voids_ > kMaxVoidLookups) return permanent("too many names that do not exist");
+  if (answer->status == DnsAnswer::Status::failed)
+    return temporary(fmt::format("DNS failed for {}: {}", name, answer->reason));
+  if (counts_void && answer->nothing() && ++voids_ > kMaxVoidLookups)
+    return permanent("too many names that do not exist");
   return answer;
 }
 
@@ -128,14 +138,16 @@ Step<Evaluation::Outcome> Evaluation::check(const std::string& domain, int depth
     }
     return outcome;
   }
-  const bool ends_itself = std::any_of(record.directives.begin(), record.directives.end(),
-                                       [](const Directive& directive) { return directive.mechanism == Mechanism::all; });
+  const bool ends_itself =
+      std::any_of(record.directives.begin(), record.directives.end(),
+                  [](const Directive& directive) { return directive.mechanism == Mechanism::all; });
   if (record.redirect.empty() || ends_itself) return Outcome{Verdict::neutral, {}};
   if (auto counted = count_term(); !counted) return tl::unexpected(counted.error());
   const auto target = target_of(record.redirect, domain);
   if (!target) return tl::unexpected(target.error());
   auto redirected = check(*target, depth + 1, explains);
-  if (redirected && redirected->verdict == Verdict::none) return permanent(fmt::format("{} redirects to {}, which has no SPF record", domain, *target));
+  if (redirected && redirected->verdict == Verdict::none)
+    return permanent(fmt::format("{} redirects to {}, which has no SPF record", domain, *target));
   return redirected;
 }
 
@@ -174,7 +186,8 @@ Step<bool> Evaluation::matches(const Directive& directive, const std::string& do
 Step<bool> Evaluation::includes(const std::string& target, int depth) {
   const auto outcome = check(target, depth + 1, false);
   if (!outcome) return tl::unexpected(outcome.error());
-  if (outcome->verdict == Verdict::none) return permanent(fmt::format("{}, which is included, has no SPF record", target));
+  if (outcome->verdict == Verdict::none)
+    return permanent(fmt::format("{}, which is included, has no SPF record", target));
   return outcome->verdict == Verdict::pass;
 }
 
@@ -228,8 +241,9 @@ Step<std::vector<std::string>> Evaluation::validated_names() {
       waits = true;
       continue;
     }
-    const bool ours = std::any_of(addresses->records.begin(), addresses->records.end(),
-                                  [&](const std::string& rdata) { return IpAddress::from_rdata(rdata) == query_.client; });
+    const bool ours = std::any_of(addresses->records.begin(), addresses->records.end(), [&](const std::string& rdata) {
+      return IpAddress::from_rdata(rdata) == query_.client;
+    });
     if (ours) names.push_back(*name);
   }
   if (waits) return pending();
@@ -245,7 +259,8 @@ bool is_same_or_below(std::string_view name, std::string_view domain) {
 Step<bool> Evaluation::name_matches(const std::string& target) {
   const auto names = validated_names();
   if (!names) return tl::unexpected(names.error());
-  return std::any_of(names->begin(), names->end(), [&](const std::string& name) { return is_same_or_below(name, target); });
+  return std::any_of(names->begin(), names->end(),
+                     [&](const std::string& name) { return is_same_or_below(name, target); });
 }
 
 /// %{p}: the domain itself where it is a validated name, then a name below it, then any.
@@ -289,7 +304,8 @@ Step<std::string> Evaluation::explain(const std::string& spec, const std::string
   }
   std::string words = expand(text, values(domain, validated));
   if (words.size() > kMaxExplanation) words.resize(kMaxExplanation);
-  std::replace_if(words.begin(), words.end(), [](char c) { return is_ctl(c) || is_8bit(c); }, '?');
+  std::replace_if(
+      words.begin(), words.end(), [](char c) { return is_ctl(c) || is_8bit(c); }, '?');
   return words;
 }
 
@@ -300,7 +316,8 @@ bool is_checkable(std::string_view domain) {
   return is_ascii(domain) && domain.find_first_of(" \t\\\"<>()[]@,;:") == std::string_view::npos;
 }
 
-std::optional<Judgement> check_host(const Query& query, std::string_view local_part, std::string_view domain, DnsLookups& lookups) {
+std::optional<Judgement> check_host(const Query& query, std::string_view local_part, std::string_view domain,
+                                    DnsLookups& lookups) {
   Judgement result;
   result.domain = lower(domain);
   if (!is_checkable(domain)) return result;

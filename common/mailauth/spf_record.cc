@@ -18,8 +18,9 @@ struct MechanismName {
   Mechanism mechanism;
 };
 constexpr std::array kMechanisms{
-    MechanismName{"all", Mechanism::all}, MechanismName{"include", Mechanism::include}, MechanismName{"a", Mechanism::a},
-    MechanismName{"mx", Mechanism::mx},   MechanismName{"ptr", Mechanism::ptr},         MechanismName{"ip4", Mechanism::ip4},
+    MechanismName{"all", Mechanism::all}, MechanismName{"include", Mechanism::include},
+    MechanismName{"a", Mechanism::a},     MechanismName{"mx", Mechanism::mx},
+    MechanismName{"ptr", Mechanism::ptr}, MechanismName{"ip4", Mechanism::ip4},
     MechanismName{"ip6", Mechanism::ip6}, MechanismName{"exists", Mechanism::exists},
 };
 

@@ -1,4 +1,5 @@
-// The text of an SPF record (RFC 7208 4.6.1 and 12), read whole before any of it counts: one error makes all of it void.
+// The text of an SPF record (RFC 7208 4.6.1 and 12), read whole before any of it counts: one error makes all of it
+// void.
 #pragma once
 
 #include <optional>
@@ -20,7 +21,7 @@ enum class Qualifier : char { pass = '+', fail = '-', softfail = '~', neutral = 
 struct Directive {
   Qualifier qualifier = Qualifier::pass;
   Mechanism mechanism = Mechanism::all;
-  std::string domain;              // domain-spec, macros unexpanded; empty: the current domain
+  std::string domain;                // domain-spec, macros unexpanded; empty: the current domain
   std::optional<IpAddress> network;  // ip4, ip6
   unsigned prefix4 = 32, prefix6 = 128;
 };

@@ -29,7 +29,8 @@ TEST(AuthenticationResultsTest, SaysWhatWasFound) {
             "Authentication-Results: mx.example.test;\r\n"
             "\tspf=pass smtp.mailfrom=carol@example.org;\r\n"
             "\tspf=none smtp.helo=mail.example.org;\r\n"
-            "\tdkim=fail reason=\"the body was changed\" header.d=example.org header.s=s1 header.a=rsa-sha256 header.b=\"AbC/+=12\";\r\n"
+            "\tdkim=fail reason=\"the body was changed\" header.d=example.org header.s=s1 header.a=rsa-sha256 "
+            "header.b=\"AbC/+=12\";\r\n"
             "\tdmarc=pass (p=reject) header.from=example.org\r\n");
 }
 
@@ -42,7 +43,9 @@ TEST(AuthenticationResultsTest, NothingBreaksOut) {
   results.helo_spf = spf::Judgement{};
   const std::string field = format_authentication_results(results);
   EXPECT_EQ(field.find("\r\nX:"), std::string::npos);
-  EXPECT_NE(field.find("smtp.mailfrom=\"\\\"; dkim=pass header.d=bank.example??X: y\\\"@example.org\""), std::string::npos) << field;
+  EXPECT_NE(field.find("smtp.mailfrom=\"\\\"; dkim=pass header.d=bank.example??X: y\\\"@example.org\""),
+            std::string::npos)
+      << field;
   EXPECT_LT(field.size(), 2'000u);
 }
 

@@ -52,19 +52,22 @@ class DkimTest : public testing::Test {
     return sign_message(text.substr(0, head), body.finish(), keys, kNow) + message;
   }
   /// A message with a signature of ours whose field is changed before it is signed.
-  std::string hand_signed(const SigningKey& key, const std::string& tags, const std::string& head, const std::string& body,
-                          const std::string& hashed_body, const std::vector<std::string>& names) {
+  std::string hand_signed(const SigningKey& key, const std::string& tags, const std::string& head,
+                          const std::string& body, const std::string& hashed_body,
+                          const std::vector<std::string>& names) {
     Sha256 hash;
     hash.update(hashed_body);
-    std::string field = fmt::format("DKIM-Signature: v=1; a={}; c=simple/simple; d=example.org; s={}; {} h={}; bh={}; b=",
-                                    to_string(*algorithm_of(key.key)), key.selector, tags, fmt::join(names, ":"), base64_encode(hash.finish()));
+    std::string field = fmt::format(
+        "DKIM-Signature: v=1; a={}; c=simple/simple; d=example.org; s={}; {} h={}; bh={}; b=",
+        to_string(*algorithm_of(key.key)), key.selector, tags, fmt::join(names, ":"), base64_encode(hash.finish()));
     const std::string data = select_fields(head, names, Canon::simple) + field;
     return field + base64_encode(sign(key.key, data)) + "\r\n" + head + body;
   }
 
   DnsTable dns;
   const std::string plain =
-      "From: alice@example.org\r\nTo: bob@example.net\r\nSubject: a  subject\r\n with two lines\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\n"
+      "From: alice@example.org\r\nTo: bob@example.net\r\nSubject: a  subject\r\n with two lines\r\nDate: Mon, 1 Jan "
+      "2024 00:00:00 +0000\r\n"
       "\r\nhello  world \r\n\r\nend\r\n\r\n\r\n";
 };
 
@@ -87,8 +90,10 @@ TEST_F(DkimTest, BodiesInBothForms) {
   };
   for (const Case& one : cases) {
     for (size_t piece : {1u, 2u, 3u, 100u}) {
-      EXPECT_EQ(canonical_body(Canon::simple, one.body, piece), one.simple) << testing::PrintToString(one.body) << piece;
-      EXPECT_EQ(canonical_body(Canon::relaxed, one.body, piece), one.relaxed) << testing::PrintToString(one.body) << piece;
+      EXPECT_EQ(canonical_body(Canon::simple, one.body, piece), one.simple)
+          << testing::PrintToString(one.body) << piece;
+      EXPECT_EQ(canonical_body(Canon::relaxed, one.body, piece), one.relaxed)
+          << testing::PrintToString(one.body) << piece;
     }
   }
 }
@@ -125,10 +130,13 @@ TEST_F(DkimTest, FieldsAreTakenFromTheBottom) {
 // --- the message of RFC 8463 appendix A
 
 TEST_F(DkimTest, TheMessageOfRfc8463) {
-  dns.txt("brisbane._domainkey.football.example.com", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
+  dns.txt("brisbane._domainkey.football.example.com",
+          "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
   dns.txt("test._domainkey.football.example.com",
-          "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Qvx/"
-          "byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3Ip3G+2kryOTIKT+l/K4w3QIDAQAB");
+          "v=DKIM1; k=rsa; "
+          "p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Qvx/"
+          "byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3Ip3G+2kryOTIKT+l/"
+          "K4w3QIDAQAB");
   const std::string message =
       "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;\r\n"
       " d=football.example.com; i=@football.example.com;\r\n"
@@ -197,8 +205,9 @@ TEST_F(DkimTest, BlanksMayChangeAndWordsMayNot) {
 
 TEST_F(DkimTest, NoFieldThatAReaderGoesByCanBeAdded) {
   const std::string message = signed_message(plain, {make_key(Algorithm::ed25519_sha256, "e")});
-  for (const char* field : {"From: eve@example.net", "Subject: another", "To: all@example.net", "Cc: x@example.net", "Reply-To: eve@example.net",
-                            "Date: Tue, 2 Jan 2024 00:00:00 +0000", "Content-Type: text/html", "MIME-Version: 1.0"}) {
+  for (const char* field : {"From: eve@example.net", "Subject: another", "To: all@example.net", "Cc: x@example.net",
+                            "Reply-To: eve@example.net", "Date: Tue, 2 Jan 2024 00:00:00 +0000",
+                            "Content-Type: text/html", "MIME-Version: 1.0"}) {
     EXPECT_EQ(only(std::string(field) + "\r\n" + message).verdict, Verdict::fail) << field;
   }
   EXPECT_EQ(only("Received: from a by b\r\nList-Id: <x.example.net>\r\n" + message).verdict, Verdict::pass);
@@ -219,7 +228,8 @@ TEST_F(DkimTest, PrivateKeysComeBackFromPem) {
 TEST_F(DkimTest, TimeIsUp) {
   const SigningKey key = make_key(Algorithm::ed25519_sha256, "e");
   const std::string head = "From: a@example.org\r\n\r\n";
-  const std::string message = hand_signed(key, fmt::format("t={}; x={};", kNow, kNow + 100), head, "x\r\n", "x\r\n", {"from"});
+  const std::string message =
+      hand_signed(key, fmt::format("t={}; x={};", kNow, kNow + 100), head, "x\r\n", "x\r\n", {"from"});
   EXPECT_EQ(only(message, kNow + 100).verdict, Verdict::pass);
   EXPECT_EQ(only(message, kNow + 101).verdict, Verdict::fail);
   EXPECT_EQ(only(hand_signed(key, "t=9; x=8;", head, "x\r\n", "x\r\n", {"from"})).verdict, Verdict::permerror);
@@ -237,7 +247,8 @@ TEST_F(DkimTest, ABodyThatIsNotSignedToItsEndIsNotTrusted) {
 
 TEST_F(DkimTest, FromMustBeSigned) {
   const SigningKey key = make_key(Algorithm::ed25519_sha256, "e");
-  EXPECT_EQ(only(hand_signed(key, "", "From: a@example.org\r\nTo: b\r\n\r\n", "x\r\n", "x\r\n", {"to"})).verdict, Verdict::permerror);
+  EXPECT_EQ(only(hand_signed(key, "", "From: a@example.org\r\nTo: b\r\n\r\n", "x\r\n", "x\r\n", {"to"})).verdict,
+            Verdict::permerror);
 }
 
 TEST_F(DkimTest, OldAndBrokenSignaturesAreNamedAsSuch) {
@@ -251,7 +262,9 @@ TEST_F(DkimTest, OldAndBrokenSignaturesAreNamedAsSuch) {
       "v=1; a=rsa-sha256; d=example.org; i=a@example.net; s=e; h=from; bh=AAAA; b=AAAA",
       "v=1; a=rsa-sha256; c=odd; d=example.org; s=e; h=from; bh=AAAA; b=AAAA",
       "v=1; a=rsa-sha256; d=example.org; s=e; h=from; bh=!!; b=AAAA",
-      "nothing at all", "", ";;;",
+      "nothing at all",
+      "",
+      ";;;",
   };
   for (const char* field : fields) {
     const auto result = only(fmt::format("DKIM-Signature: {}{}", field, rest));
@@ -292,7 +305,9 @@ TEST_F(DkimTest, ShortRsaKeysAreRefused) {
 
 TEST_F(DkimTest, ManySignaturesHaveALimit) {
   std::string message;
-  for (int i = 0; i < 100; ++i) message += "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=s" + std::to_string(i) + "; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n";
+  for (int i = 0; i < 100; ++i)
+    message += "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=s" + std::to_string(i) +
+               "; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n";
   EXPECT_EQ(verify_message(message + "From: a@example.org\r\n\r\nx\r\n").size(), kMaxSignatures);
   EXPECT_EQ(dns.asked(), kMaxSignatures);
 }

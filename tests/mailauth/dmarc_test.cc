@@ -80,7 +80,8 @@ TEST_F(DmarcTest, PercentLetsSomeThroughToTheNextWeakerPolicy) {
 }
 
 TEST_F(DmarcTest, RecordsThatAreNone) {
-  for (const char* text : {"v=DMARC1", "v=DMARC1; p=sometimes", "v=dmarc1; p=reject", "p=reject; v=DMARC1", "v=spf1 -all"}) {
+  for (const char* text :
+       {"v=DMARC1", "v=DMARC1; p=sometimes", "v=dmarc1; p=reject", "p=reject; v=DMARC1", "v=spf1 -all"}) {
     dns = DnsTable();
     dns.txt("_dmarc.example.com", text);
     EXPECT_EQ(judge_message("example.com").verdict, Verdict::none) << text;

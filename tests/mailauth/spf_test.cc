@@ -59,7 +59,8 @@ DnsTable table_of(const nlohmann::json& zone) {
     answer.status = statuses.at(value[0]);
     for (const std::string hex : value[1]) {
       std::string rdata;
-      for (size_t i = 0; i + 1 < hex.size(); i += 2) rdata += static_cast<char>(hex_value(hex[i]) * 16 + hex_value(hex[i + 1]));
+      for (size_t i = 0; i + 1 < hex.size(); i += 2)
+        rdata += static_cast<char>(hex_value(hex[i]) * 16 + hex_value(hex[i + 1]));
       answer.records.push_back(std::move(rdata));
     }
     const size_t space = key.rfind(' ');
@@ -77,7 +78,8 @@ TEST_F(SpfTest, ThePublicTestSuite) {
     dns = table_of(scenario["zone"]);
     for (const auto& expected : scenario["cases"]) {
       ++cases;
-      const std::string what = fmt::format("{}: {}", scenario["name"].get<std::string>(), expected["name"].get<std::string>());
+      const std::string what =
+          fmt::format("{}: {}", scenario["name"].get<std::string>(), expected["name"].get<std::string>());
       const Query query{*IpAddress::parse(expected["host"].get<std::string>()), expected["helo"], expected["mailfrom"],
                         "receiver.example", 1'400'000'000};
       const Judgement result = dns.run([&](DnsLookups& lookups) { return check_mail_from(query, lookups); });
@@ -108,8 +110,9 @@ TEST_F(SpfTest, QualifiersAndNetworks) {
 }
 
 TEST_F(SpfTest, OneErrorAnywhereMakesARecordVoid) {
-  for (const char* term : {"ip4:192.0.2.1/33", "ip4:192.0.2.1/024", "ip6:192.0.2.1", "a:", "a/", "all:x", "include", "exists", "mx//129",
-                           "%{d}", "a:%{z}.org", "a:%{d0}.org", "a:example.org:25", "redirect=", "fl%oo=x", "unknown", "exp=a%"}) {
+  for (const char* term :
+       {"ip4:192.0.2.1/33", "ip4:192.0.2.1/024", "ip6:192.0.2.1", "a:", "a/", "all:x", "include", "exists", "mx//129",
+        "%{d}", "a:%{z}.org", "a:%{d0}.org", "a:example.org:25", "redirect=", "fl%oo=x", "unknown", "exp=a%"}) {
     EXPECT_EQ(verdict(fmt::format("v=spf1 +all {}", term)), Verdict::permerror) << term;
   }
   EXPECT_EQ(verdict("v=spf1 redirect=a.example redirect=b.example"), Verdict::permerror);
