@@ -1,8 +1,8 @@
 // Commands of any state and those before login (RFC 3501 6.1, 6.2): CAPABILITY, NOOP, LOGOUT, ID, ENABLE, STARTTLS,
 // LOGIN, AUTHENTICATE.
 #include "common/base/log.h"
-#include "common/net/address_limits.h"
 #include "common/mail/utf8.h"
+#include "common/net/address_limits.h"
 #include "common/sasl/authenticator.h"
 #include "imapd/session.h"
 
@@ -175,9 +175,8 @@ Reply Session::logged_in(store::AccountInfo account) {
 
 asio::awaitable<Reply> Session::login_failed() {
   log_info("login_failed", {{"session", number_}, {"user", user_}, {"remote", connection_->remote_address()}});
-  auto note = [&guard = services_.guard, address = net::network_of(connection_->remote_address()), user = with_domain(user_)] {
-    guard.failed(address, user);
-  };
+  auto note = [&guard = services_.guard, address = net::network_of(connection_->remote_address()),
+               user = with_domain(user_)] { guard.failed(address, user); };
   co_await services_.workers.run(std::move(note));
   asio::steady_timer timer(connection_->executor());
   timer.expires_after(services_.failure_delay);

@@ -119,7 +119,8 @@ bool check_host(Resolver& resolver, const std::string& host, Report& report) {
   }
   for (const std::string& address : addresses) {
     const auto ip = IpAddress::parse(address);
-    const auto names = ip ? hosts_of(resolver.ask(ip->reverse_name(), DnsType::ptr), DnsType::ptr) : std::vector<std::string>();
+    const auto names =
+        ip ? hosts_of(resolver.ask(ip->reverse_name(), DnsType::ptr), DnsType::ptr) : std::vector<std::string>();
     if (std::find(names.begin(), names.end(), lower(host)) != names.end()) {
       report.fine("host name", fmt::format("{} and {} name each other in DNS.", host, address));
     } else {
@@ -163,7 +164,8 @@ void check_dns(const Config& config, const std::vector<std::string>& domains, Re
   constexpr size_t kMaxAsked = 20;  // domains
   Resolver resolver(config.dns.server);
   if (!check_host(resolver, config.server.hostname, report)) return;
-  for (size_t i = 0; i < std::min(domains.size(), kMaxAsked); ++i) check_domain_dns(resolver, config, domains[i], report);
+  for (size_t i = 0; i < std::min(domains.size(), kMaxAsked); ++i)
+    check_domain_dns(resolver, config, domains[i], report);
 }
 
 }  // namespace postrider::mailctl

@@ -19,7 +19,8 @@ void add_add(CLI::App& noun, Context& context) {
            "Takes mail for a domain from now on. Its MX record must point to this server; `mailctl doctor` looks. A "
            "domain with "
            "letters beyond ASCII is kept in its ASCII form.\n\n"
-           "Keys are made that sign what its users send (DKIM); `mailctl dns DOMAIN` prints what DNS is to hold for that and "
+           "Keys are made that sign what its users send (DKIM); `mailctl dns DOMAIN` prints what DNS is to hold for "
+           "that and "
            "for the rest.",
            "  mailctl domain add example.org\n  mailctl domain add --no-dkim example.org\n");
   command->add_option("DOMAIN", options->domain, "The domain.")->required();
@@ -34,7 +35,8 @@ void add_add(CLI::App& noun, Context& context) {
 void add_remove(CLI::App& noun, Context& context) {
   auto options = std::make_shared<Options>();
   CLI::App* command = noun.add_subcommand("remove", "Takes no more mail for a domain.");
-  describe(*command, "Takes no more mail for a domain. Refused while it has accounts or aliases: remove those first. "
+  describe(*command,
+           "Takes no more mail for a domain. Refused while it has accounts or aliases: remove those first. "
            "Its DKIM keys go with it.",
            "  mailctl domain remove example.org\n");
   command->add_option("DOMAIN", options->domain, "The domain.")->required();

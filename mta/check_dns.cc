@@ -158,8 +158,8 @@ void CheckDns::end(const std::shared_ptr<Batch>& batch) {
   if (auto done = std::exchange(batch->done, {})) done(std::move(batch->answers));
 }
 
-/// Only records prove that a name server is there: that a name does not exist is said by our own library too, for names such
-/// as those of .test. A domain whose name servers are broken proves nothing either way.
+/// Only records prove that a name server is there: that a name does not exist is said by our own library too, for names
+/// such as those of .test. A domain whose name servers are broken proves nothing either way.
 void CheckDns::heard(const DnsAnswer& answer) {
   if (answer.status != DnsAnswer::Status::found) return;
   last_heard_ = Steady::now();

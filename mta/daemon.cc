@@ -121,8 +121,8 @@ Result<void> MtaDaemon::open_store() {
     queue_->set_remote(make_relay(config_, *queue_, clock_));
     workers_ = std::make_unique<net::WorkerPool>(config_.server.workers);
     password_workers_ = std::make_unique<net::WorkerPool>(kPasswordThreads);
-    service_ = std::make_unique<SmtpService>(config_.server.state, clock_, *directory_, *accounts_, *workers_, *password_workers_, *queue_,
-                                             server_.loops());
+    service_ = std::make_unique<SmtpService>(config_.server.state, clock_, *directory_, *accounts_, *workers_,
+                                             *password_workers_, *queue_, server_.loops());
     check_dns_ = std::make_unique<CheckDns>([this](asio::io_context& loop) {
       auto resolver = std::make_shared<Resolver>(loop, config_.dns.server);
       return [resolver](std::string name, DnsType type) { return resolver->ask(std::move(name), type); };

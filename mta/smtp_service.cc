@@ -6,9 +6,10 @@
 
 namespace postrider {
 
-SmtpService::SmtpService(const std::string& state, const Clock& service_clock, store::DirectoryService& service_directory,
-                         store::Accounts& service_accounts, net::WorkerPool& service_workers,
-                         net::WorkerPool& service_password_workers, Acceptor& service_acceptor, size_t loops)
+SmtpService::SmtpService(const std::string& state, const Clock& service_clock,
+                         store::DirectoryService& service_directory, store::Accounts& service_accounts,
+                         net::WorkerPool& service_workers, net::WorkerPool& service_password_workers,
+                         Acceptor& service_acceptor, size_t loops)
     : clock(service_clock),
       directory(service_directory),
       accounts(service_accounts),

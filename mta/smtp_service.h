@@ -27,10 +27,11 @@ namespace postrider {
 
 class SmtpService {
  public:
-  /// Everything must outlive the service. state: the state folder. loops: of the server that calls run(). The password pool is one of its own,
-  /// so that guessing passwords delays nobody's mail.
-  SmtpService(const std::string& state, const Clock& clock, store::DirectoryService& directory, store::Accounts& accounts,
-              net::WorkerPool& workers, net::WorkerPool& password_workers, Acceptor& acceptor, size_t loops);
+  /// Everything must outlive the service. state: the state folder. loops: of the server that calls run(). The password
+  /// pool is one of its own, so that guessing passwords delays nobody's mail.
+  SmtpService(const std::string& state, const Clock& clock, store::DirectoryService& directory,
+              store::Accounts& accounts, net::WorkerPool& workers, net::WorkerPool& password_workers,
+              Acceptor& acceptor, size_t loops);
 
   /// For sessions that begin from now on. From any thread.
   void configure(std::shared_ptr<const SessionSettings> settings);

@@ -34,7 +34,9 @@ void write_all(int file, std::string_view bytes, uint64_t at, const std::string&
 }
 
 /// A spool file's name ends with where its message begins: "0123456789abcdef-3f2a", in hexadecimal.
-std::string with_begin(std::string_view path, uint64_t begin) { return fmt::format("{}-{:x}", path.substr(0, path.rfind('-')), begin); }
+std::string with_begin(std::string_view path, uint64_t begin) {
+  return fmt::format("{}-{:x}", path.substr(0, path.rfind('-')), begin);
+}
 
 uint64_t begin_of(const std::string& path) {
   uint64_t begin = 0;

@@ -31,8 +31,9 @@ class Spool {
   /// (see will_write()). Throws std::system_error (a full disk).
   void append(std::string_view bytes);
   bool will_write(size_t more) const;
-  /// Puts octets in front, fields that are known only when the message is whole. A file gets another name by it, so this goes
-  /// before sync() and keep(), and not onto a loop thread. Throws std::length_error for more than kFrontRoom in all.
+  /// Puts octets in front, fields that are known only when the message is whole. A file gets another name by it, so
+  /// this goes before sync() and keep(), and not onto a loop thread. Throws std::length_error for more than kFrontRoom
+  /// in all.
   void prepend(std::string_view bytes);
   /// Flushes the file and its folder, if there is one. Throws std::system_error.
   void sync();

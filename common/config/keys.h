@@ -14,7 +14,19 @@
 
 namespace postrider::config {
 
-enum class Kind { text, port, number, size, duration, milliseconds, log_level, choice, text_list, duration_list, table };
+enum class Kind {
+  text,
+  port,
+  number,
+  size,
+  duration,
+  milliseconds,
+  log_level,
+  choice,
+  text_list,
+  duration_list,
+  table
+};
 
 /// Leads to the member of a Config that a key sets.
 using Access = std::variant<std::string& (*)(Config&), uint16_t& (*)(Config&), uint64_t& (*)(Config&),

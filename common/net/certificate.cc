@@ -124,7 +124,8 @@ std::string key_hash(X509* certificate) {
   if (size <= 0) return {};
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned digest_size = 0;
-  const bool hashed = EVP_Digest(der, static_cast<size_t>(size), digest.data(), &digest_size, EVP_sha256(), nullptr) == 1;
+  const bool hashed =
+      EVP_Digest(der, static_cast<size_t>(size), digest.data(), &digest_size, EVP_sha256(), nullptr) == 1;
   OPENSSL_free(der);
   return hashed ? fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + digest_size, "")) : std::string();
 }

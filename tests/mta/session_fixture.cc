@@ -212,7 +212,8 @@ void SessionTest::start() {
   password_workers = std::make_unique<net::WorkerPool>(1);
   net::ConnectionLimits limits;
   server = std::make_unique<net::Server>(1, limits);
-  service = std::make_unique<SmtpService>(folder.string(), clock, *directory, *accounts, *workers, *password_workers, *acceptor, 1);
+  service = std::make_unique<SmtpService>(folder.string(), clock, *directory, *accounts, *workers, *password_workers,
+                                          *acceptor, 1);
   service->failure_delay = std::chrono::milliseconds(0);
   if (answers_ != nullptr) {
     check_dns_ = std::make_unique<CheckDns>([this](asio::io_context&) -> CheckDns::Ask {
