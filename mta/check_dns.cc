@@ -103,8 +103,10 @@ void CheckDns::begin(const std::shared_ptr<Batch>& batch) {
   for (const DnsQuestion& question : batch->questions) {
     auto waiting = under_way_.find(question);
     const bool is_new = waiting == under_way_.end();
-    if (is_new && under_way_.size() >= (silent() ? kMaxTriedInSilence : kMaxUnderWay))
-      continue;  // it has no answer in time
+    if (is_new && under_way_.size() >= (silent() ? kMaxTriedInSilence : kMaxUnderWay)) {
+      --batch->missing;  // it has no answer
+      continue;
+    }
     under_way_[question].push_back(batch);
     if (is_new) start(question);
   }

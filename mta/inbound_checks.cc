@@ -158,6 +158,7 @@ asio::awaitable<CheckOutcome> InboundChecks::check(std::shared_ptr<const Checked
   DnsLookups lookups([&dns = dns_](const DnsQuestion& question) { return dns.kept(question); });
   while (!examination->look_up(lookups)) {
     const auto missing = lookups.take_missing();
+    if (missing.empty()) lookups.give_up();  // never: it would wait for nothing
     const auto answers = co_await dns_.ask(missing, deadline);
     for (size_t i = 0; i < missing.size(); ++i) {
       if (answers[i] != nullptr) {

@@ -109,7 +109,7 @@ void LoginGuard::failed(const std::string& address, std::string_view user) {
     Transaction transaction(database_);
     count(GuardedKind::address, address, policy_.failures_per_address);
     count(GuardedKind::account, name_of(user), policy_.failures_per_account);
-    make_room();
+    if (failures_++ % kSweepEvery == 0) make_room();
     transaction.commit();
   }
   if (database_.wal_pages() > 1'000) database_.checkpoint();
