@@ -27,6 +27,11 @@ std::string make_shared_folder(const std::string& path) {
   return path;
 }
 
+store::GuardPolicy guard_policy(const Config& config) {
+  const Config::Login& login = config.login;
+  return {login.max_failures, login.max_failures_per_account, login.failure_window, login.ban};
+}
+
 }  // namespace
 
 std::string hint_socket(const Config& config) {
@@ -39,13 +44,26 @@ ImapService::ImapService(const Config& config, net::Server& server, std::shared_
       config_(config),
       accounts_(config.server.state, config.store.kept_handles, clock),
       directory_(config.server.state, clock),
+      guard_(config.server.state, clock),
       fakes_(directory_.with([](store::Directory& directory) { return directory.decoy_key(); })),
       registry_(loops_of(server)),
       workers_(config.server.workers),
       hashing_(kHashingThreads),
-      services_{config_, clock,     workers_, hashing_,       accounts_, directory_,
-                logins_, verified_, fakes_,   std::move(tls), registry_, make_shared_folder(config.in_state("spool"))} {
+      services_{config_,
+                clock,
+                workers_,
+                hashing_,
+                accounts_,
+                directory_,
+                logins_,
+                verified_,
+                fakes_,
+                std::move(tls),
+                registry_,
+                guard_,
+                make_shared_folder(config.in_state("spool"))} {
   make_shared_folder(config.in_state("run"));
+  guard_.set_policy(guard_policy(config));
 }
 
 ImapService::~ImapService() = default;
@@ -66,6 +84,7 @@ Result<uint16_t> listen(net::Server& server, const std::unique_ptr<ImapService>&
 }
 
 void ImapService::set_config(Config config) {
+  guard_.set_policy(guard_policy(config));
   config_.set(std::move(config));
   logins_.clear();
 }

@@ -53,6 +53,7 @@ class ImapService {
   CurrentConfig config_;
   store::Accounts accounts_;
   store::DirectoryService directory_;
+  store::LoginGuard guard_;
   LoginCache logins_;
   sasl::VerifiedCache verified_;
   sasl::FakeRecords fakes_;

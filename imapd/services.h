@@ -16,6 +16,7 @@
 #include "imapd/registry.h"
 #include "store/accounts.h"
 #include "store/directory_service.h"
+#include "store/login_guard.h"
 
 namespace postrider::imap {
 
@@ -50,6 +51,7 @@ struct Services {
   const sasl::FakeRecords& fakes;
   std::shared_ptr<net::TlsStore> tls;  // null: no TLS
   Registry& registry;
+  store::LoginGuard& guard;
   std::string spool;                               // folder for large messages on their way in
   std::chrono::milliseconds failure_delay{2'000};  // before a failed login is answered
 };

@@ -120,6 +120,9 @@ class Session final : public Listener {
   asio::awaitable<Reply> converse(sasl::Authenticator& authenticator, std::optional<std::string> initial);
   Reply logged_in(store::AccountInfo account);
   asio::awaitable<Reply> login_failed();
+  asio::awaitable<std::optional<Reply>> banned(std::string user);
+  asio::awaitable<Reply> welcome(store::AccountInfo account);
+  std::string with_domain(const std::string& user) const;
 
   // session_mailboxes.cc
   asio::awaitable<Reply> list(Cursor& arguments);

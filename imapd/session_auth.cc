@@ -2,6 +2,7 @@
 // LOGIN, AUTHENTICATE.
 #include "common/base/log.h"
 #include "common/mail/utf8.h"
+#include "common/net/address_limits.h"
 #include "common/sasl/authenticator.h"
 #include "imapd/session.h"
 
@@ -95,7 +96,37 @@ asio::awaitable<Reply> Session::login(Cursor& arguments) {
   co_return co_await check_password(std::move(command.user), std::move(command.password));
 }
 
+/// Whoever guessed too often, here or at mta, is told so, and nothing is tried.
+asio::awaitable<std::optional<Reply>> Session::banned(std::string user) {
+  store::LoginGuard& guard = services_.guard;
+  if (guard.stale()) {
+    auto look = [&guard] { guard.refresh(); };
+    co_await services_.workers.run(std::move(look));
+  }
+  auto until = guard.banned_until(net::network_of(connection_->remote_address()), with_domain(user));
+  if (!until) co_return std::nullopt;
+  Reply reply = Reply::no(store::ban_sentence(*until, services_.clock.unix_time()));
+  co_return reply.code("LIMIT");
+}
+
+/// What names one account, whether it is there or not.
+std::string Session::with_domain(const std::string& user) const {
+  const std::string& domain = config_->login.default_domain;
+  return user.find('@') != std::string::npos || domain.empty() ? user : user + '@' + domain;
+}
+
+/// A login that succeeded: who has been here before is let in while strangers guess.
+asio::awaitable<Reply> Session::welcome(store::AccountInfo account) {
+  std::string address = net::network_of(connection_->remote_address());
+  if (!services_.guard.is_noted(address, account.address)) {
+    auto note = [&guard = services_.guard, address, user = account.address] { guard.succeeded(address, user); };
+    co_await services_.workers.run(std::move(note));
+  }
+  co_return logged_in(std::move(account));
+}
+
 asio::awaitable<Reply> Session::check_password(std::string user, std::string password) {
+  if (auto refusal = co_await banned(user)) co_return std::move(*refusal);
   auto now = std::chrono::steady_clock::now();
   uint64_t version = services_.directory.version();
   // Who was here a moment ago with the same password costs no worker thread.
@@ -124,7 +155,7 @@ asio::awaitable<Reply> Session::check_password(std::string user, std::string pas
   if (verified && !known) services_.logins.put(version, user, *found);
   user_ = std::move(user);
   if (!verified || !found->account.enabled) co_return co_await login_failed();
-  co_return logged_in(std::move(found->account));
+  co_return co_await welcome(std::move(found->account));
 }
 
 Reply Session::logged_in(store::AccountInfo account) {
@@ -144,6 +175,9 @@ Reply Session::logged_in(store::AccountInfo account) {
 
 asio::awaitable<Reply> Session::login_failed() {
   log_info("login_failed", {{"session", number_}, {"user", user_}, {"remote", connection_->remote_address()}});
+  auto note = [&guard = services_.guard, address = net::network_of(connection_->remote_address()),
+               user = with_domain(user_)] { guard.failed(address, user); };
+  co_await services_.workers.run(std::move(note));
   asio::steady_timer timer(connection_->executor());
   timer.expires_after(services_.failure_delay);
   co_await timer.async_wait(asio::use_awaitable);
@@ -181,6 +215,7 @@ asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std
       co_return co_await check_password(std::move(check->user), std::move(check->password));
     } else if (auto* need = std::get_if<sasl::NeedCredentials>(&outcome)) {
       user_ = need->user;
+      if (auto refusal = co_await banned(user_)) co_return std::move(*refusal);
       auto look_up = [&] {
         found = services_.directory.with(
             [&](store::Directory& directory) { return directory.find_login(user_, config_->login.default_domain); });
@@ -189,7 +224,7 @@ asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std
       outcome = authenticator.supply(found ? &found->password : nullptr);
     } else if (std::holds_alternative<sasl::Authenticated>(outcome)) {
       if (!found || !found->account.enabled) co_return co_await login_failed();
-      co_return logged_in(std::move(found->account));
+      co_return co_await welcome(std::move(found->account));
     } else {
       sasl::FailureKind kind = std::get<sasl::Failed>(outcome).kind;
       if (kind == sasl::FailureKind::rejected) co_return co_await login_failed();

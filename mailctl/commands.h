@@ -18,11 +18,18 @@ void add_queue_commands(CLI::App& app, Context& context);
 void add_queue_changes(CLI::App& queue, Context& context);
 void add_trace_command(CLI::App& app, Context& context);
 void add_config_commands(CLI::App& app, Context& context);
+void add_dkim_commands(CLI::App& app, Context& context);
+void add_dns_command(CLI::App& app, Context& context);
+void add_ban_commands(CLI::App& app, Context& context);
 void add_doctor_command(CLI::App& app, Context& context);
 
 /// The long text of --help: what the command does, examples (lines with two blanks before), and what all commands
 /// share.
 void describe(CLI::App& command, const std::string& description, const std::string& examples);
+
+/// DKIM keys for a domain that has none, which sign at once. domain: A-label.
+void make_first_keys(Context& context, const std::string& domain);
+void remove_keys(Context& context, const std::string& domain);
 
 struct GivenPassword {
   PasswordRecord record;

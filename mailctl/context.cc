@@ -122,6 +122,12 @@ store::AccountInfo Context::account(const std::string& address) {
       fmt::format("There is no account {}. `mailctl account list` shows those that there are.", address));
 }
 
+std::string Context::domain(const std::string& name) {
+  std::string known = require(normalize_domain(name));
+  if (directory().has_domain(known)) return known;
+  throw CommandFailed(fmt::format("There is no domain {}. `mailctl domain list` shows those that there are.", name));
+}
+
 void Context::say(std::string_view sentence) {
   if (json) return;
   out_ += sentence;

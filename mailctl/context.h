@@ -67,6 +67,9 @@ class Context {
   /// The account of that address. Throws CommandFailed when there is none.
   store::AccountInfo account(const std::string& address);
 
+  /// The domain in its A-label form. Throws CommandFailed when it is not one of ours.
+  std::string domain(const std::string& name);
+
   /// What was done, for people; nothing with --json.
   void say(std::string_view sentence);
   /// A result: one line of JSON with --json, otherwise the sentence.

@@ -26,27 +26,8 @@ std::string_view word(Health health) {
   return "";
 }
 
-void print(Context& context, const Report& report) {
-  if (context.json) {
-    Json all = Json::array();
-    for (const Finding& finding : report.findings()) {
-      all.push_back({{"health", finding.health == Health::problem ? "problem" : word(finding.health)},
-                     {"subject", finding.subject},
-                     {"message", finding.message},
-                     {"advice", finding.advice.empty() ? Json() : Json(finding.advice)}});
-    }
-    context.write(all.dump(2) + '\n');
-    return;
-  }
-  for (const Finding& finding : report.findings()) {
-    context.say(fmt::format("{:<8} {:<14} {}", word(finding.health), finding.subject, finding.message));
-    if (!finding.advice.empty()) context.say(fmt::format("{:<23} {}", "", finding.advice));
-  }
-  const size_t problems = report.count(Health::problem), warnings = report.count(Health::warning);
-  context.say("");
-  if (problems + warnings == 0) return context.say("Everything is in order.");
-  context.say(fmt::format("{} problem{}, {} warning{}.", problems, problems == 1 ? "" : "s", warnings,
-                          warnings == 1 ? "" : "s"));
+void fail_for(const Report& report) {
+  if (report.count(Health::problem) > 0) throw CommandFailed("There are problems; see above.");
 }
 
 /// A check that fails itself is a finding.
@@ -77,8 +58,7 @@ void run_doctor(Context& context, bool offline) {
   check_daemons(config, report);
   check_ports(config, report);
   if (!offline) check_dns(config, domains, report);
-  print(context, report);
-  if (report.count(Health::problem) > 0) throw CommandFailed("There are problems; see above.");
+  print_report(context, report);
 }
 
 }  // namespace
@@ -86,6 +66,30 @@ void run_doctor(Context& context, bool offline) {
 size_t Report::count(Health health) const {
   return static_cast<size_t>(
       std::count_if(findings_.begin(), findings_.end(), [&](const Finding& f) { return f.health == health; }));
+}
+
+void print_report(Context& context, const Report& report) {
+  if (context.json) {
+    Json all = Json::array();
+    for (const Finding& finding : report.findings()) {
+      all.push_back({{"health", finding.health == Health::problem ? "problem" : word(finding.health)},
+                     {"subject", finding.subject},
+                     {"message", finding.message},
+                     {"advice", finding.advice.empty() ? Json() : Json(finding.advice)}});
+    }
+    context.write(all.dump(2) + '\n');
+    return fail_for(report);
+  }
+  for (const Finding& finding : report.findings()) {
+    context.say(fmt::format("{:<8} {:<14} {}", word(finding.health), finding.subject, finding.message));
+    if (!finding.advice.empty()) context.say(fmt::format("{:<23} {}", "", finding.advice));
+  }
+  const size_t problems = report.count(Health::problem), warnings = report.count(Health::warning);
+  context.say("");
+  if (problems + warnings == 0) return context.say("Everything is in order.");
+  context.say(fmt::format("{} problem{}, {} warning{}.", problems, problems == 1 ? "" : "s", warnings,
+                          warnings == 1 ? "" : "s"));
+  fail_for(report);
 }
 
 void check_directory(Context& context, Report& report) {

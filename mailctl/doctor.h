@@ -37,6 +37,9 @@ class Report {
   std::vector<Finding> findings_;
 };
 
+/// Prints it, and throws CommandFailed where there is a problem.
+void print_report(Context& context, const Report& report);
+
 void check_state_folder(const Config& config, Report& report);
 void check_disk(const Config& config, Report& report);
 void check_certificate(const Config& config, UnixTime now, Report& report);

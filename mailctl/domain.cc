@@ -1,6 +1,7 @@
 // mailctl domain: the domains that this server takes mail for.
 #include <fmt/format.h>
 
+#include "common/mail/address.h"
 #include "mailctl/commands.h"
 
 namespace postrider::mailctl {
@@ -8,7 +9,7 @@ namespace {
 
 struct Options {
   std::string domain, address;
-  bool none = false;
+  bool none = false, unsigned_mail = false;
 };
 
 void add_add(CLI::App& noun, Context& context) {
@@ -17,11 +18,16 @@ void add_add(CLI::App& noun, Context& context) {
   describe(*command,
            "Takes mail for a domain from now on. Its MX record must point to this server; `mailctl doctor` looks. A "
            "domain with "
-           "letters beyond ASCII is kept in its ASCII form.",
-           "  mailctl domain add example.org\n");
+           "letters beyond ASCII is kept in its ASCII form.\n\n"
+           "Keys are made that sign what its users send (DKIM); `mailctl dns DOMAIN` prints what DNS is to hold for "
+           "that and "
+           "for the rest.",
+           "  mailctl domain add example.org\n  mailctl domain add --no-dkim example.org\n");
   command->add_option("DOMAIN", options->domain, "The domain.")->required();
+  command->add_flag("--no-dkim", options->unsigned_mail, "Make no keys: its mail is not signed here.");
   command->callback([&context, options] {
     require(context.directory().add_domain(options->domain));
+    if (!options->unsigned_mail) make_first_keys(context, require(normalize_domain(options->domain)));
     context.result({{"domain", options->domain}}, fmt::format("Mail for {} is taken from now on.", options->domain));
   });
 }
@@ -29,11 +35,14 @@ void add_add(CLI::App& noun, Context& context) {
 void add_remove(CLI::App& noun, Context& context) {
   auto options = std::make_shared<Options>();
   CLI::App* command = noun.add_subcommand("remove", "Takes no more mail for a domain.");
-  describe(*command, "Takes no more mail for a domain. Refused while it has accounts or aliases: remove those first.",
+  describe(*command,
+           "Takes no more mail for a domain. Refused while it has accounts or aliases: remove those first. "
+           "Its DKIM keys go with it.",
            "  mailctl domain remove example.org\n");
   command->add_option("DOMAIN", options->domain, "The domain.")->required();
   command->callback([&context, options] {
     require(context.directory().remove_domain(options->domain));
+    remove_keys(context, require(normalize_domain(options->domain)));
     context.result({{"domain", options->domain}}, fmt::format("Mail for {} is refused from now on.", options->domain));
   });
 }

@@ -24,7 +24,8 @@ constexpr const char* kShared =
     "  STATE/config.toml            the configuration with --state STATE, if it is there\n"
     "  STATE/directory.db           domains, accounts, aliases\n"
     "  STATE/accounts/xx/ID.db      one file of mail an account\n"
-    "  STATE/queue.db               mail that waits to be delivered\n\n"
+    "  STATE/queue.db               mail that waits to be delivered\n"
+    "  STATE/dkim/DOMAIN/           the keys that sign a domain's mail, and their records for DNS\n\n"
     "EXIT STATUS\n"
     "  0  done\n"
     "  1  refused or failed; standard error says why, and nothing was changed\n"
@@ -66,6 +67,9 @@ void build(CLI::App& app, Context& context) {
   add_queue_commands(app, context);
   add_trace_command(app, context);
   add_config_commands(app, context);
+  add_ban_commands(app, context);
+  add_dkim_commands(app, context);
+  add_dns_command(app, context);
   add_doctor_command(app, context);
   CLI::App* version = app.add_subcommand("version", "Prints the version.");
   describe(*version, "Prints the version of this program.", "  mailctl version\n");

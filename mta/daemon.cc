@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/daemon/daemon_main.h"
 #include "mta/relay.h"
+#include "mta/relay_dns.h"
 
 namespace postrider {
 namespace {
@@ -140,8 +141,15 @@ Result<void> MtaDaemon::open_store() {
     drop_ = std::make_unique<DropReader>(drop_options(), *directory_, *queue_, accept, clock_, system_user_name);
     workers_ = std::make_unique<net::WorkerPool>(config_.server.workers);
     password_workers_ = std::make_unique<net::WorkerPool>(kPasswordThreads);
-    service_ = std::make_unique<SmtpService>(clock_, *directory_, *accounts_, *workers_, *password_workers_, *queue_,
-                                             server_.loops());
+    service_ = std::make_unique<SmtpService>(config_.server.state, clock_, *directory_, *accounts_, *workers_,
+                                             *password_workers_, *queue_, server_.loops());
+    check_dns_ = std::make_unique<CheckDns>([this](asio::io_context& loop) {
+      auto resolver = std::make_shared<Resolver>(loop, config_.dns.server);
+      return [resolver](std::string name, DnsType type) { return resolver->ask(std::move(name), type); };
+    });
+    checks_ = std::make_unique<InboundChecks>(*check_dns_, *workers_, clock_);
+    signer_ = std::make_unique<Signer>(config_.server.state, clock_);
+    service_->authenticate_with(checks_.get(), signer_.get());
   } catch (const std::exception& error) {
     return failure(fmt::format("The daemon cannot begin to work in {}: {}", config_.server.state, error.what()));
   }

@@ -68,9 +68,12 @@ class MtaDaemon {
   std::unique_ptr<store::DirectoryService> directory_;
   std::unique_ptr<store::Maintenance> maintenance_;
   std::unique_ptr<QueueRunner> queue_;
+  std::unique_ptr<CheckDns> check_dns_;
   Relay* relay_ = nullptr;  // queue_'s
   std::unique_ptr<DropReader> drop_;
   std::unique_ptr<net::WorkerPool> workers_, password_workers_;
+  std::unique_ptr<InboundChecks> checks_;
+  std::unique_ptr<Signer> signer_;
   std::unique_ptr<SmtpService> service_;
   std::mutex mutex_;  // of config_, once there are threads
   bool stopping_ = false;

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "common/mail/header.h"
 
@@ -47,9 +48,9 @@ std::string_view IncomingMessage::head() const {
   return std::string_view(tail_).substr(0, header_block_size(tail_));
 }
 
-void IncomingMessage::begin(std::string_view fields) {
+void IncomingMessage::begin(std::string fields) {
   begun_ = true;
-  spool_->append(fields);  // far below what goes to a file
+  fields_ = std::move(fields);
 }
 
 void IncomingMessage::store(std::string& trouble) {
@@ -64,8 +65,9 @@ void IncomingMessage::store(std::string& trouble) {
   tail_.clear();
 }
 
-void IncomingMessage::sync(std::string& trouble) {
+void IncomingMessage::complete(std::string& trouble) {
   try {
+    spool_->prepend(fields_);
     spool_->sync();
   } catch (const std::system_error& error) {
     failed(error.code().value(), error.what(), trouble);

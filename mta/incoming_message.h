@@ -32,10 +32,14 @@ class IncomingMessage {
 
   /// The header block, as far as it is in the tail; to be asked before begin().
   std::string_view head() const;
-  /// Whether the whole head is in the tail, or as much of it as will ever be looked at.
+  /// The head has been looked at.
   bool begun() const { return begun_; }
-  /// Puts our own fields in front. Once, before the first store().
-  void begin(std::string_view fields);
+  /// Once, before the first store(). fields: our own, which go in front at the end.
+  void begin(std::string fields);
+  /// Another head instead of head(), whose size has to be given, before the first store().
+  void replace_head(size_t size, std::string_view head) { tail_.replace(0, size, head); }
+  /// Fields above those of begin().
+  void add_fields(std::string_view fields) { fields_.insert(0, fields); }
 
   /// Time to call store().
   bool wants_store() const { return tail_.size() >= kTail; }
@@ -43,8 +47,8 @@ class IncomingMessage {
   bool store_blocks() const { return spool_->will_write(tail_.size()); }
   /// Moves the tail to the spool. A failure of the file becomes the refusal; what() of it is put into trouble.
   void store(std::string& trouble);
-  /// Flushes the spool's file. Blocks.
-  void sync(std::string& trouble);
+  /// The message is whole: puts the fields in front and flushes the spool's file. Blocks unless in_memory().
+  void complete(std::string& trouble);
   bool in_memory() const { return spool_->in_memory(); }
 
   /// Octets that the client sent, dots taken out.
@@ -57,7 +61,7 @@ class IncomingMessage {
 
   std::shared_ptr<store::Spool> spool_;
   uint64_t max_size_;
-  std::string tail_;
+  std::string tail_, fields_;
   uint64_t stored_ = 0;  // octets of the client that left the tail
   bool begun_ = false;
   bool eight_bit_ = false;

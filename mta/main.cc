@@ -40,6 +40,7 @@ FILES
   STATE/queue.db          accepted messages that are still on their way
   STATE/spool/            bodies of large ones
   STATE/accounts/         the mailboxes, a file each
+  STATE/dkim/             the keys that sign what users send; see mailctl dkim
   STATE/tls/              the certificate, self-signed unless tls.certificate and tls.key name another
   STATE/mta.pid           the number of the process; server.pid_directory puts it elsewhere
 

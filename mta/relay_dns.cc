@@ -3,6 +3,7 @@
 #include <unbound.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <functional>
@@ -35,6 +36,7 @@ DnsAnswer answer_of(int code, const ub_result* result) {
     return answer;
   }
   answer.secure = result->secure != 0;
+  answer.ttl = static_cast<uint32_t>(std::max(result->ttl, 0));
   if (result->nxdomain != 0) {
     answer.status = DnsAnswer::Status::no_domain;
   } else if (result->rcode != 0 && result->rcode != kNoDomain) {

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/mailauth/dns.h"
+
 namespace postrider {
 
 // Longer than name servers need that are there; what takes longer is asked again with the next attempt.
@@ -17,8 +19,6 @@ constexpr std::chrono::seconds kMaxDnsWait{30};
 // How long the question waits whether the name servers pass on what DNSSEC needs.
 constexpr std::chrono::seconds kMaxProbeWait{5};
 constexpr std::chrono::hours kProbeAgain{1};  // after they did not
-
-enum class DnsType : int { a = 1, mx = 15, aaaa = 28, dnskey = 48 };
 
 struct DnsSettings {
   std::string server;             // "address:port"; empty: those of /etc/resolv.conf
@@ -28,19 +28,6 @@ struct DnsSettings {
 /// What the configuration means: Debian's trust anchor of the root, where nothing is said and the system's name servers
 /// are used; "none" is none.
 DnsSettings dns_settings(const std::string& server, const std::string& trust_anchor);
-
-struct DnsAnswer {
-  enum class Status {
-    found,
-    no_data,    // the name is there, without such a record
-    no_domain,  // NXDOMAIN
-    failed,     // no answer, or one that is not to be trusted: ask again later
-  };
-  Status status = Status::failed;
-  std::vector<std::string> records;  // RDATA as it is on the wire, names uncompressed
-  bool secure = false;               // validated by DNSSEC
-  std::string reason;                // failed: why, for people
-};
 
 struct MxRecord {
   uint16_t preference = 0;

@@ -87,8 +87,11 @@ class Session {
   asio::awaitable<void> more_of_message();
   asio::awaitable<void> store_tail();
   asio::awaitable<void> finish_message();
+  asio::awaitable<void> check();
+  asio::awaitable<void> sign();
   asio::awaitable<void> hand_over();
   void begin_message();
+  void take_head();
   std::string own_fields(std::string_view head);
   void check_room();
 
@@ -96,7 +99,11 @@ class Session {
   asio::awaitable<void> auth(std::string_view argument);
   asio::awaitable<std::optional<smtp::Reply>> exchange(sasl::Authenticator& authenticator, sasl::Outcome outcome);
   asio::awaitable<std::optional<store::Directory::Login>> find_login(std::string user);
+  asio::awaitable<std::optional<smtp::Reply>> banned(std::string user);
+  asio::awaitable<void> note_failure();
+  asio::awaitable<void> note_success();
   asio::awaitable<bool> check_password(std::string user, std::string password);
+  std::string with_domain(const std::string& user) const;
   bool offers_auth() const { return role_ != Role::smtp; }
   bool may_reveal_password() const { return connection_->encrypted() || connection_->from_loopback(); }
   bool offers_tls() const { return settings_->tls != nullptr && !connection_->encrypted(); }
@@ -116,6 +123,7 @@ class Session {
   std::string helo_;                           // empty: not greeted
   bool extended_ = false;                      // by EHLO
   std::optional<store::AccountInfo> account_;  // authenticated
+  std::string tried_user_;                     // in the login at hand, as it was given
   std::string checked_sender_;                 // that may_send_as() said yes to last
   std::optional<Transaction> transaction_;
   size_t since_deadline_ = 0;  // octets of the message since its deadline was set

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "common/base/log.h"
+#include "common/net/address_limits.h"
 #include "mta/session.h"
 
 namespace postrider {
@@ -32,13 +33,19 @@ asio::awaitable<void> Session::auth(std::string_view argument) {
     reply(538, status::kEncryptionRequired, "say STARTTLS first, so that nobody else reads the password");
     co_return;
   }
+  if (const auto refusal = co_await banned(std::string())) {
+    reply(*refusal);
+    co_return;
+  }
   sasl::Authenticator authenticator(*name, service_.fake_records);
   auto first = authenticator.begin(command->initial_response);
   const auto refusal = co_await exchange(authenticator, std::move(first));
   if (!refusal) {
+    co_await note_success();
     reply(235, status::kAuthenticated, "welcome");
     co_return;
   }
+  if (refusal->code == 535) co_await note_failure();
   reply(*refusal);
   if (++auth_failures_ >= kMaxAuthFailures) {
     end_with(421, status::kPolicyTemporary, "too many failed logins; good-bye");
@@ -76,14 +83,16 @@ asio::awaitable<std::optional<Reply>> Session::exchange(sasl::Authenticator& aut
       if (line == smtp::LineReader::Status::bare) co_return failure_reply(sasl::FailureKind::malformed);
       outcome = authenticator.line(line_);
     } else if (const auto* asked = std::get_if<sasl::NeedCredentials>(&outcome)) {
-      const auto login = co_await find_login(asked->user);
+      tried_user_ = asked->user;
+      if (auto refusal = co_await banned(tried_user_)) co_return refusal;
+      const auto login = co_await find_login(tried_user_);
       if (login) candidate = login->account;
       outcome = authenticator.supply(login ? &login->password : nullptr);
     } else if (auto* check = std::get_if<sasl::CheckPassword>(&outcome)) {
-      const std::string user = check->user;
-      const bool right = co_await check_password(user, std::move(check->password));
+      tried_user_ = check->user;
+      if (auto refusal = co_await banned(tried_user_)) co_return refusal;
+      const bool right = co_await check_password(tried_user_, std::move(check->password));
       if (right) co_return std::nullopt;
-      log_info("login_failed", {{"connection", number_}, {"client", connection_->remote_address()}, {"user", user}});
       co_return failure_reply(sasl::FailureKind::rejected);
     } else if (std::holds_alternative<sasl::Authenticated>(outcome)) {
       account_ = std::move(candidate);
@@ -92,6 +101,41 @@ asio::awaitable<std::optional<Reply>> Session::exchange(sasl::Authenticator& aut
       co_return failure_reply(std::get<sasl::Failed>(outcome).kind);
     }
   }
+}
+
+/// Whoever guessed too often is told so, and nothing is tried.
+asio::awaitable<std::optional<Reply>> Session::banned(std::string user) {
+  store::LoginGuard& guard = service_.guard;
+  if (guard.stale()) {
+    auto look = [&guard] { guard.refresh(); };
+    co_await service_.workers.run(std::move(look));
+  }
+  const auto until = guard.banned_until(net::network_of(connection_->remote_address()), with_domain(user));
+  if (!until) co_return std::nullopt;
+  co_return Reply(454, status::kPolicyTemporary, store::ban_sentence(*until, service_.clock.unix_time()));
+}
+
+/// The same for everybody: counted, and answered after a while, so that guessing takes time.
+asio::awaitable<void> Session::note_failure() {
+  log_info("login_failed", {{"connection", number_}, {"client", connection_->remote_address()}, {"user", tried_user_}});
+  auto note = [&guard = service_.guard, address = net::network_of(connection_->remote_address()),
+               user = with_domain(tried_user_)] { guard.failed(address, user); };
+  co_await service_.workers.run(std::move(note));
+  asio::steady_timer timer(connection_->executor(), service_.failure_delay);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+asio::awaitable<void> Session::note_success() {
+  const std::string address = net::network_of(connection_->remote_address());
+  if (service_.guard.is_noted(address, account_->address)) co_return;
+  auto note = [&guard = service_.guard, address, user = account_->address] { guard.succeeded(address, user); };
+  co_await service_.workers.run(std::move(note));
+}
+
+/// What names one account, whether it is there or not.
+std::string Session::with_domain(const std::string& user) const {
+  const std::string& domain = config().login.default_domain;
+  return user.find('@') != std::string::npos || domain.empty() ? user : user + '@' + domain;
 }
 
 /// Accounts that are switched off are as if they were not there.

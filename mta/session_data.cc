@@ -8,6 +8,7 @@
 #include "common/mail/date.h"
 #include "common/mail/header.h"
 #include "common/mail/trace.h"
+#include "common/mailauth/auth_results.h"
 #include "mta/session.h"
 #include "mta/session_rules.h"
 
@@ -38,6 +39,12 @@ class InMessage {
   net::Connection& connection_;
   bool& flag_;
 };
+
+/// MAIL FROM's address with its domain as DNS knows it.
+std::string sender_for_dns(Address address) {
+  if (auto domain = normalize_domain(address.domain)) address.domain = std::move(*domain);
+  return address.to_string();
+}
 
 }  // namespace
 
@@ -142,7 +149,7 @@ void Session::begin_message() {
 /// Our fields go before the first octet that is stored, and a file is never written on the loop.
 asio::awaitable<void> Session::store_tail() {
   const auto message = transaction_->message;
-  if (!message->begun()) message->begin(own_fields(message->head()));
+  if (!message->begun()) take_head();
   auto trouble = std::make_shared<std::string>();
   if (message->store_blocks()) {
     // The worker shares the message: should the loop end meanwhile, nothing goes away under it.
@@ -152,6 +159,22 @@ asio::awaitable<void> Session::store_tail() {
     message->store(*trouble);
   }
   if (!trouble->empty()) log_error("smtp_spool_failed", {{"connection", number_}, {"reason", *trouble}});
+}
+
+/// What is to be known of the head before it leaves memory. A field that says we checked the message cannot be true
+/// when it comes from outside (RFC 8601 5).
+void Session::take_head() {
+  Transaction& transaction = *transaction_;
+  IncomingMessage& message = *transaction.message;
+  std::string head(message.head());
+  transaction.head_whole = head.size() < message.tail().size() || message.tail().size() < IncomingMessage::kTail;
+  message.begin(own_fields(head));
+  transaction.stored_head = head.size();
+  if (auto clean = without_forged_results(head, config().server.hostname); clean && !may_relay()) {
+    message.replace_head(head.size(), *clean);
+    transaction.stored_head = clean->size();
+  }
+  transaction.head = std::move(head);
 }
 
 /// Received, and on submission what the client left out (RFC 6409 section 8). Looks at the head of the message for
@@ -179,17 +202,58 @@ std::string Session::own_fields(std::string_view head) {
   trace.id = store::queue_id_text(transaction.id);
   if (transaction.accepted == 1) trace.recipient = transaction.first_path;
   trace.time = service_.clock.unix_time();
-  std::string fields = format_received(trace);
   transaction.message_id = find_header(head, "Message-ID").value_or("");
+  std::string& added = transaction.added_fields;
   if (account_) {
-    if (!find_header(head, "Date")) fields += fmt::format("Date: {}\r\n", format_date_time(trace.time));
+    if (!find_header(head, "Date")) added += fmt::format("Date: {}\r\n", format_date_time(trace.time));
     if (transaction.message_id.empty()) {
       transaction.message_id = fmt::format("<{}.{:016x}@{}>", trace.id, random_u64(), config().server.hostname);
-      fields += fmt::format("Message-ID: {}\r\n", transaction.message_id);
+      added += fmt::format("Message-ID: {}\r\n", transaction.message_id);
     }
   }
   if (transaction.message_id.size() > kMaxMessageId) transaction.message_id.clear();
-  return fields;
+  return format_received(trace) + added;
+}
+
+/// Mail from another server: who says that it is from where it says.
+asio::awaitable<void> Session::check() {
+  Transaction& transaction = *transaction_;
+  if (service_.checks == nullptr) co_return;
+  auto message = std::make_shared<CheckedMessage>();
+  message->client = connection_->remote_address();
+  message->helo = helo_;
+  if (transaction.mail.reverse_path) message->sender = sender_for_dns(*transaction.mail.reverse_path);
+  message->head = std::move(transaction.head);
+  message->head_whole = transaction.head_whole;
+  message->spool = transaction.message->spool();
+  message->body_offset = transaction.stored_head;
+  std::shared_ptr<const Config> settings(settings_, &settings_->config);
+  CheckOutcome outcome = co_await service_.checks->check(std::move(message), std::move(settings));
+  transaction.checks = std::move(outcome.summary);
+  if (outcome.refusal) {
+    transaction.message->refuse(std::move(*outcome.refusal));
+  } else {
+    transaction.message->add_fields(outcome.fields);
+  }
+}
+
+/// Mail of our own users: signed with their domain's keys.
+asio::awaitable<void> Session::sign() {
+  Transaction& transaction = *transaction_;
+  if (service_.signer == nullptr || !transaction.head_whole) co_return;
+  auto message = std::make_shared<MessageToSign>();
+  if (transaction.mail.reverse_path) {
+    message->sender_domain = transaction.mail.reverse_path->domain;
+  } else if (account_) {
+    message->sender_domain = account_->address.substr(account_->address.rfind('@') + 1);
+  }
+  message->any_author = !account_;
+  message->head = transaction.added_fields + transaction.head;
+  message->spool = transaction.message->spool();
+  message->body_offset = transaction.stored_head;
+  auto job = [&signer = *service_.signer, message] { return signer.sign(*message); };
+  const std::string fields = co_await service_.workers.run(std::move(job));
+  transaction.message->add_fields(fields);
 }
 
 /// Where every recipient has a quota and none has room for what came, nobody can be served.
@@ -212,16 +276,23 @@ asio::awaitable<void> Session::finish_message() {
   const auto message = transaction_->message;
   if (!message->refusal()) check_room();
   if (!message->refusal()) co_await store_tail();
-  if (!message->refusal() && !message->in_memory()) {
+  if (!message->refusal() && may_relay()) co_await sign();
+  if (!message->refusal() && !may_relay()) co_await check();
+  if (!message->refusal()) {
     auto trouble = std::make_shared<std::string>();
-    auto job = [message, trouble] { message->sync(*trouble); };
-    co_await service_.workers.run(std::move(job));
+    auto job = [message, trouble] { message->complete(*trouble); };
+    if (message->in_memory()) {
+      job();
+    } else {
+      co_await service_.workers.run(std::move(job));
+    }
     if (!trouble->empty()) log_error("smtp_spool_failed", {{"connection", number_}, {"reason", *trouble}});
   }
   if (message->refusal()) {
     log_info("smtp_refused", {{"connection", number_},
                               {"from", transaction_->reverse_path},
                               {"size", message->size()},
+                              {"checks", transaction_->checks},
                               {"reply", message->refusal()->text}});
     reply(*message->refusal());
   } else {
@@ -276,7 +347,8 @@ asio::awaitable<void> Session::hand_over() {
                         {"user", account_ ? account_->address : std::string()},
                         {"from", transaction.reverse_path},
                         {"recipients", recipients},
-                        {"size", size}});
+                        {"size", size},
+                        {"checks", transaction.checks}});
 }
 
 }  // namespace postrider

@@ -6,19 +6,23 @@
 
 namespace postrider {
 
-SmtpService::SmtpService(const Clock& service_clock, store::DirectoryService& service_directory,
-                         store::Accounts& service_accounts, net::WorkerPool& service_workers,
-                         net::WorkerPool& service_password_workers, Acceptor& service_acceptor, size_t loops)
+SmtpService::SmtpService(const std::string& state, const Clock& service_clock,
+                         store::DirectoryService& service_directory, store::Accounts& service_accounts,
+                         net::WorkerPool& service_workers, net::WorkerPool& service_password_workers,
+                         Acceptor& service_acceptor, size_t loops)
     : clock(service_clock),
       directory(service_directory),
       accounts(service_accounts),
       workers(service_workers),
       password_workers(service_password_workers),
       acceptor(service_acceptor),
+      guard(state, service_clock),
       fake_records(directory.with([](store::Directory& open) { return open.decoy_key(); })),
       loops_(loops) {}
 
 void SmtpService::configure(std::shared_ptr<const SessionSettings> settings) {
+  const Config::Login& login = settings->config.login;
+  guard.set_policy({login.max_failures, login.max_failures_per_account, login.failure_window, login.ban});
   std::lock_guard lock(mutex_);
   settings_ = std::move(settings);
 }

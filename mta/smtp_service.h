@@ -3,6 +3,7 @@
 
 #include <asio.hpp>
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,23 +15,33 @@
 #include "common/sasl/mechanism.h"
 #include "common/sasl/password.h"
 #include "mta/acceptor.h"
+#include "mta/inbound_checks.h"
 #include "mta/session_settings.h"
+#include "mta/signer.h"
 #include "store/accounts.h"
 #include "store/directory_cache.h"
 #include "store/directory_service.h"
+#include "store/login_guard.h"
 
 namespace postrider {
 
 class SmtpService {
  public:
-  /// Everything must outlive the service. loops: of the server that calls run(). The password pool is one of its own,
-  /// so that guessing passwords delays nobody's mail.
-  SmtpService(const Clock& clock, store::DirectoryService& directory, store::Accounts& accounts,
-              net::WorkerPool& workers, net::WorkerPool& password_workers, Acceptor& acceptor, size_t loops);
+  /// Everything must outlive the service. state: the state folder. loops: of the server that calls run(). The password
+  /// pool is one of its own, so that guessing passwords delays nobody's mail.
+  SmtpService(const std::string& state, const Clock& clock, store::DirectoryService& directory,
+              store::Accounts& accounts, net::WorkerPool& workers, net::WorkerPool& password_workers,
+              Acceptor& acceptor, size_t loops);
 
   /// For sessions that begin from now on. From any thread.
   void configure(std::shared_ptr<const SessionSettings> settings);
   std::shared_ptr<const SessionSettings> settings() const;
+
+  /// Before the first session; both must outlive the service.
+  void authenticate_with(InboundChecks* incoming, Signer* outgoing) {
+    checks = incoming;
+    signer = outgoing;
+  }
 
   /// One session, to its end. loop: the number of the loop that this runs on.
   asio::awaitable<void> run(std::shared_ptr<net::Connection> connection, size_t loop, Role role);
@@ -44,6 +55,10 @@ class SmtpService {
   net::WorkerPool& workers;
   net::WorkerPool& password_workers;
   Acceptor& acceptor;
+  InboundChecks* checks = nullptr;  // null: nothing is checked
+  Signer* signer = nullptr;         // null: nothing is signed
+  store::LoginGuard guard;
+  std::chrono::milliseconds failure_delay{2'000};  // before a failed login is answered
   sasl::VerifiedCache verified;
   const sasl::FakeRecords fake_records;
 

@@ -35,6 +35,11 @@ struct Transaction {
 
   store::QueueId id = 0;
   std::shared_ptr<IncomingMessage> message;  // shared with the worker that writes it
+  std::string head;                          // as it came, for checks and signatures
+  bool head_whole = false;                   // not cut off
+  std::string added_fields;                  // by us, of what the client left out
+  std::string checks;                        // for the log
+  size_t stored_head = 0;                    // octets of the head in the spool, where forged fields are gone
   smtp::LineEndScanner scanner;              // of BDAT's octets
 };
 

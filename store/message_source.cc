@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <stdexcept>
 #include <system_error>
@@ -22,13 +23,27 @@ constexpr size_t kMinCompressed = 512;   // smaller pieces stay as they are
 
 [[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), path); }
 
-void write_all(int file, std::string_view bytes, const std::string& path) {
+void write_all(int file, std::string_view bytes, uint64_t at, const std::string& path) {
   while (!bytes.empty()) {
-    ssize_t written = ::write(file, bytes.data(), bytes.size());
+    ssize_t written = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(at));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail(path);
     bytes.remove_prefix(static_cast<size_t>(written));
+    at += static_cast<uint64_t>(written);
   }
+}
+
+/// A spool file's name ends with where its message begins: "0123456789abcdef-3f2a", in hexadecimal.
+std::string with_begin(std::string_view path, uint64_t begin) {
+  return fmt::format("{}-{:x}", path.substr(0, path.rfind('-')), begin);
+}
+
+uint64_t begin_of(const std::string& path) {
+  uint64_t begin = 0;
+  const size_t dash = path.rfind('-');
+  if (dash == std::string::npos || path.find('/', dash) != std::string::npos) return 0;
+  auto [end, error] = std::from_chars(path.data() + dash + 1, path.data() + path.size(), begin, 16);
+  return error == std::errc() && end == path.data() + path.size() ? begin : 0;
 }
 
 /// One context a thread: making one costs more than compressing a small message.
@@ -60,6 +75,7 @@ Spool::Spool(Spool&& other) noexcept
       memory_(std::move(other.memory_)),
       path_(std::exchange(other.path_, {})),
       file_(std::exchange(other.file_, -1)),
+      begin_(other.begin_),
       size_(std::exchange(other.size_, 0)),
       keep_(other.keep_) {}
 
@@ -69,6 +85,7 @@ Spool& Spool::operator=(Spool&& other) noexcept {
     std::swap(memory_, other.memory_);
     std::swap(path_, other.path_);
     std::swap(file_, other.file_);
+    std::swap(begin_, other.begin_);
     std::swap(size_, other.size_);
     std::swap(keep_, other.keep_);
   }
@@ -84,16 +101,32 @@ void Spool::append(std::string_view bytes) {
     return;
   }
   if (file_ < 0) {
-    path_ = fmt::format("{}/{:016x}", directory_, random_u64());
+    begin_ = kFrontRoom;
+    path_ = with_begin(fmt::format("{}/{:016x}-", directory_, random_u64()), begin_);
     file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660);
     if (file_ < 0) {
       std::string path = std::exchange(path_, {});
       fail(path);
     }
-    write_all(file_, memory_, path_);
+    write_all(file_, memory_, begin_, path_);
     memory_ = std::string();
   }
-  write_all(file_, bytes, path_);
+  write_all(file_, bytes, begin_ + size_, path_);
+  size_ += bytes.size();
+}
+
+void Spool::prepend(std::string_view bytes) {
+  if (file_ < 0) {
+    memory_.insert(0, bytes);
+  } else {
+    if (bytes.size() > begin_) throw std::length_error("a spool file has no room for that in front");
+    const uint64_t begin = begin_ - bytes.size();
+    write_all(file_, bytes, begin, path_);
+    std::string path = with_begin(path_, begin);
+    if (::rename(path_.c_str(), path.c_str()) != 0) fail(path_);
+    path_ = std::move(path);
+    begin_ = begin;
+  }
   size_ += bytes.size();
 }
 
@@ -118,7 +151,10 @@ Spool Spool::adopt(std::string path) {
   if (spool.file_ < 0) fail(path);
   spool.keep_ = true;
   spool.path_ = std::move(path);
-  spool.size_ = std::filesystem::file_size(spool.path_);
+  spool.begin_ = begin_of(spool.path_);
+  const uint64_t size = std::filesystem::file_size(spool.path_);
+  if (size < spool.begin_) throw std::runtime_error(spool.path_ + ": shorter than its name says");
+  spool.size_ = size - spool.begin_;
   return spool;
 }
 
@@ -128,7 +164,7 @@ std::string_view Spool::read_at(uint64_t offset, std::string& buffer) const {
   buffer.resize(want);
   size_t have = 0;
   while (have < want) {
-    ssize_t count = ::pread(file_, buffer.data() + have, want - have, static_cast<off_t>(offset + have));
+    ssize_t count = ::pread(file_, buffer.data() + have, want - have, static_cast<off_t>(begin_ + offset + have));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail(path_);
     if (count == 0) throw std::runtime_error(path_ + ": shorter than it was");

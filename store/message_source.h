@@ -16,6 +16,8 @@ namespace postrider::store {
 /// owner lets go, unless keep() was called.
 class Spool {
  public:
+  static constexpr uint64_t kFrontRoom = 16 << 10;  // octets that prepend() may put in front of a file
+
   /// directory: where a file may be made. Nothing is made until it is needed.
   explicit Spool(std::string directory);
   ~Spool();
@@ -29,6 +31,10 @@ class Spool {
   /// (see will_write()). Throws std::system_error (a full disk).
   void append(std::string_view bytes);
   bool will_write(size_t more) const;
+  /// Puts octets in front, fields that are known only when the message is whole. A file gets another name by it, so
+  /// this goes before sync() and keep(), and not onto a loop thread. Throws std::length_error for more than kFrontRoom
+  /// in all.
+  void prepend(std::string_view bytes);
   /// Flushes the file and its folder, if there is one. Throws std::system_error.
   void sync();
   uint64_t size() const { return size_; }
@@ -54,6 +60,7 @@ class Spool {
  private:
   std::string directory_, memory_, path_;
   int file_ = -1;
+  uint64_t begin_ = 0;  // where the message begins in the file, as its name says
   uint64_t size_ = 0;
   mutable bool keep_ = false;
 };

@@ -14,8 +14,8 @@ namespace {
 constexpr std::string_view kLevels[] = {"debug", "info", "warn", "error"};
 constexpr size_t kMaxListed = 1'000;  // entries of a list or a table
 
-std::string wants(Kind kind) {
-  switch (kind) {
+std::string wants(const Key& key) {
+  switch (key.kind) {
     case Kind::text:
       return "text in quotes";
     case Kind::port:
@@ -29,6 +29,15 @@ std::string wants(Kind kind) {
       return "a duration such as \"90s\", \"5m\", \"4h\" or \"5d\"";
     case Kind::log_level:
       return "one of \"debug\", \"info\", \"warn\" and \"error\"";
+    case Kind::choice: {
+      std::string list;
+      for (std::string_view choices = key.choices; !choices.empty();) {
+        const std::string_view one = choices.substr(0, choices.find('|'));
+        choices.remove_prefix(std::min(one.size() + 1, choices.size()));
+        list += fmt::format("{}\"{}\"", list.empty() ? "" : choices.empty() ? " and " : ", ", one);
+      }
+      return "one of " + list;
+    }
     case Kind::text_list:
       return "a list of texts, such as [\"a\", \"b\"]";
     case Kind::duration_list:
@@ -40,7 +49,7 @@ std::string wants(Kind kind) {
 }
 
 tl::unexpected<Error> wrong(const Key& key) {
-  return failure(fmt::format("{} must be {}.", key.name, wants(key.kind)));
+  return failure(fmt::format("{} must be {}.", key.name, wants(key)));
 }
 
 std::string format_bound(const Key& key, uint64_t value) {
@@ -92,6 +101,13 @@ Result<uint64_t> quantity(const Key& key, const RawValue& value) {
 Result<void> assign_one(const Key& key, const RawValue& value, std::string& member) {
   const auto* text = std::get_if<std::string>(&value);
   if (text == nullptr) return wrong(key);
+  if (key.kind == Kind::choice) {
+    const bool offered = !text->empty() && text->find('|') == std::string::npos &&
+                         fmt::format("|{}|", key.choices).find(fmt::format("|{}|", *text)) != std::string::npos;
+    if (!offered) return wrong(key);
+    member = *text;
+    return {};
+  }
   if (text->size() < key.minimum || text->size() > std::min<uint64_t>(key.maximum, 4096)) {
     return failure(fmt::format("{} must be from {} to {} characters long.", key.name, key.minimum,
                                std::min<uint64_t>(key.maximum, 4096)));

@@ -77,6 +77,10 @@ struct Config {
 
   struct Login {
     std::string default_domain;  // empty: only whole addresses log in
+    uint64_t max_failures = 20;  // of an address within failure_window; 0: any number
+    uint64_t max_failures_per_account = 100;  // from all addresses
+    Seconds failure_window{600};
+    Seconds ban{600};  // the first of an address
   };
 
   struct Address {
@@ -111,6 +115,13 @@ struct Config {
     std::string smart_host_tls;            // a TlsLevel; empty: verified with a user, opportunistic without
   };
 
+  struct Checks {
+    std::string spf = "note";       // "off", "note", "reject"
+    std::string dkim = "note";      // "off", "note"
+    std::string dmarc = "enforce";  // "off", "note", "enforce"
+    Seconds timeout{5};             // of all questions to DNS for one message
+  };
+
   struct Dns {
     std::string server;        // "127.0.0.53:53"; empty: as /etc/resolv.conf says
     std::string trust_anchor;  // a file, or "none"; empty: Debian's, where server is empty
@@ -135,6 +146,7 @@ struct Config {
   Queue queue;
   System system;
   Relay relay;
+  Checks checks;
   Dns dns;
   Store store;
   std::map<std::string, std::string> routes;  // domain (lower case A-label) to what parse_route() reads

@@ -20,6 +20,8 @@ using Imap = Config::Imap;
 using Queue = Config::Queue;
 using System = Config::System;
 using Relay = Config::Relay;
+using Checks = Config::Checks;
+using Login = Config::Login;
 using Store = Config::Store;
 
 constexpr uint64_t kOctetsKept = uint64_t{1} << 40;
@@ -124,6 +126,19 @@ constexpr auto kKeys = std::to_array<Key>({
 
     {"login.default_domain", Kind::text, at<&Config::login, &Config::Login::default_domain>(),
      "The domain of users who log in without one; empty: whole addresses only.", 0, 255},
+    {"login.max_failures", Kind::number, at<&Config::login, &Login::max_failures>(),
+     "Failed logins of one address (of IPv6: of one /64 network) within login.failure_window, over both daemons, after "
+     "which it is banned; 0: any number. `mailctl ban` shows and lifts bans.",
+     0, 1'000'000},
+    {"login.max_failures_per_account", Kind::number, at<&Config::login, &Login::max_failures_per_account>(),
+     "Failed logins to one account, from all addresses together, after which only addresses that have logged in to it "
+     "in "
+     "the last two months may try; 0: any number.",
+     0, 1'000'000},
+    {"login.failure_window", Kind::duration, at<&Config::login, &Login::failure_window>(),
+     "The time within which failed logins are counted.", 1, 86'400},
+    {"login.ban", Kind::duration, at<&Config::login, &Login::ban>(),
+     "How long the first ban lasts; each further one is twice as long, at most a day.", 1, 86'400},
     {"address.separators", Kind::text, at<&Config::address, &Config::Address::separators>(),
      "Characters, each of which begins a detail in a local part: with \"+\", alice+shop@example.org is "
      "alice@example.org. "
@@ -182,6 +197,38 @@ constexpr auto kKeys = std::to_array<Key>({
      "any "
      "certificate) or \"verified\" (with one of its name from a known authority).",
      0, 32, "verified with a user, opportunistic without"},
+
+    {"checks.spf",
+     Kind::choice,
+     at<&Config::checks, &Checks::spf>(),
+     "SPF for mail from other servers: \"note\" writes what was found into Authentication-Results, \"reject\" refuses "
+     "mail whose sender's domain says that it does not come from that address, \"off\" does nothing.",
+     0,
+     0,
+     {},
+     "off|note|reject"},
+    {"checks.dkim",
+     Kind::choice,
+     at<&Config::checks, &Checks::dkim>(),
+     "DKIM signatures of mail from other servers: \"note\" verifies them and writes what was found, \"off\" does "
+     "nothing.",
+     0,
+     0,
+     {},
+     "off|note"},
+    {"checks.dmarc",
+     Kind::choice,
+     at<&Config::checks, &Checks::dmarc>(),
+     "DMARC for mail from other servers: \"enforce\" refuses what the domain in From asks to be refused, \"note\" only "
+     "writes what was found, \"off\" does nothing. It needs what SPF and DKIM find, and looks even where those are "
+     "off.",
+     0,
+     0,
+     {},
+     "off|note|enforce"},
+    {"checks.timeout", Kind::duration, at<&Config::checks, &Checks::timeout>(),
+     "How long the checks of one message may wait for DNS; what is not known by then counts as a temporary error.", 1,
+     60},
 
     {"dns.server", Kind::text, at<&Config::dns, &Config::Dns::server>(),
      "The name server to ask, as address:port, for instance \"127.0.0.53:53\".", 0, 128, "those of /etc/resolv.conf"},

@@ -14,7 +14,19 @@
 
 namespace postrider::config {
 
-enum class Kind { text, port, number, size, duration, milliseconds, log_level, text_list, duration_list, table };
+enum class Kind {
+  text,
+  port,
+  number,
+  size,
+  duration,
+  milliseconds,
+  log_level,
+  choice,
+  text_list,
+  duration_list,
+  table
+};
 
 /// Leads to the member of a Config that a key sets.
 using Access = std::variant<std::string& (*)(Config&), uint16_t& (*)(Config&), uint64_t& (*)(Config&),
@@ -30,6 +42,7 @@ struct Key {
   uint64_t minimum = 0;       // numbers, sizes (octets), durations (in the unit of the member)
   uint64_t maximum = uint64_t{1} << 62;
   std::string_view default_text{};  // where the default is found out when the program starts
+  std::string_view choices{};       // of a choice: "off|on"
 };
 
 /// In the order of the document, sections together.

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -117,6 +118,18 @@ CertificatePtr read_certificate(const std::string& file) {
   return CertificatePtr(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
 }
 
+std::string key_hash(X509* certificate) {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+  if (size <= 0) return {};
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned digest_size = 0;
+  const bool hashed =
+      EVP_Digest(der, static_cast<size_t>(size), digest.data(), &digest_size, EVP_sha256(), nullptr) == 1;
+  OPENSSL_free(der);
+  return hashed ? fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + digest_size, "")) : std::string();
+}
+
 }  // namespace
 
 Result<void> make_self_signed(const std::string& certificate_file, const std::string& key_file,
@@ -163,6 +176,7 @@ Result<CertificateFacts> inspect_certificate(const std::string& certificate_file
   facts.covers_host = is_ip_address(host_name)
                           ? X509_check_ip_asc(certificate.get(), host_name.c_str(), 0) == 1
                           : X509_check_host(certificate.get(), host_name.data(), host_name.size(), 0, nullptr) == 1;
+  facts.key_sha256 = key_hash(certificate.get());
   return facts;
 }
 

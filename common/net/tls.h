@@ -78,6 +78,7 @@ struct CertificateFacts {
   int64_t not_after = 0;     // seconds since 1970
   bool self_signed = false;  // issued by itself
   bool covers_host = false;  // valid for the host name asked about
+  std::string key_sha256;    // of its SubjectPublicKeyInfo, in hexadecimal: what a TLSA record 3 1 1 says (RFC 6698)
 };
 /// What a certificate file says, for people who ask what is wrong. host_name: without a trailing dot.
 Result<CertificateFacts> inspect_certificate(const std::string& certificate_file, const std::string& host_name);

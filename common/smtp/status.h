@@ -36,6 +36,8 @@ inline constexpr Code kPolicyTemporary = "4.7.0";         // security status, fo
 inline constexpr Code kSecurity = "5.7.0";                // other or undefined security status
 inline constexpr Code kNotAuthorized = "5.7.1";           // delivery not authorized, message refused
 inline constexpr Code kBadCredentials = "5.7.8";          // authentication credentials invalid
+inline constexpr Code kSpfFailed = "5.7.23";              // SPF validation failed (RFC 7372)
+inline constexpr Code kAuthenticationUnknown = "4.7.24";  // SPF validation error; of DNS (RFC 7372)
 inline constexpr Code kEncryptionRequired = "5.7.11";     // encryption required for requested authentication mechanism
 
 }  // namespace postrider::smtp::status

@@ -61,6 +61,11 @@ std::string unescape(std::string_view text) {
   return out;
 }
 
+asio::awaitable<DnsAnswer> answer_from(DnsTable& table, std::string name, DnsType type) {
+  if (name.starts_with("probe-")) co_return DnsAnswer();  // CheckDns looks whether somebody is there
+  co_return *table.answer({std::move(name), type});
+}
+
 }  // namespace
 
 std::string base64(std::string_view text) {
@@ -207,7 +212,17 @@ void SessionTest::start() {
   password_workers = std::make_unique<net::WorkerPool>(1);
   net::ConnectionLimits limits;
   server = std::make_unique<net::Server>(1, limits);
-  service = std::make_unique<SmtpService>(clock, *directory, *accounts, *workers, *password_workers, *acceptor, 1);
+  service = std::make_unique<SmtpService>(folder.string(), clock, *directory, *accounts, *workers, *password_workers,
+                                          *acceptor, 1);
+  service->failure_delay = std::chrono::milliseconds(0);
+  if (answers_ != nullptr) {
+    check_dns_ = std::make_unique<CheckDns>([this](asio::io_context&) -> CheckDns::Ask {
+      return [this](std::string name, DnsType type) { return answer_from(*answers_, std::move(name), type); };
+    });
+    checks_ = std::make_unique<InboundChecks>(*check_dns_, *workers, clock);
+    signer_ = std::make_unique<Signer>(folder.string(), clock);
+    service->authenticate_with(checks_.get(), signer_.get());
+  }
   auto settings = make_settings(config, *tls);
   ASSERT_TRUE(settings) << settings.error().message;
   service->configure(*settings);
@@ -234,6 +249,8 @@ void SessionTest::stop() {
   password_workers.reset();
   server.reset();
   service.reset();
+  checks_.reset();
+  check_dns_.reset();
 }
 
 uint16_t SessionTest::port(Role role) {

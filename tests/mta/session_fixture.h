@@ -32,6 +32,7 @@
 #include "mta/session.h"
 #include "mta/smtp_service.h"
 #include "store/queue.h"
+#include "tests/mailauth/table.h"
 
 namespace postrider {
 
@@ -103,6 +104,9 @@ class SessionTest : public testing::Test {
   void start();
   void stop();
 
+  /// Mail is checked by these answers and signed with the keys of the state folder; before the first connection.
+  void authenticate(DnsTable& answers) { answers_ = &answers; }
+
   std::filesystem::path folder;
   SystemClock clock;
   Config config;
@@ -114,6 +118,10 @@ class SessionTest : public testing::Test {
   std::unique_ptr<SmtpService> service;
 
  private:
+  DnsTable* answers_ = nullptr;  // asked from one thread
+  std::unique_ptr<CheckDns> check_dns_;
+  std::unique_ptr<InboundChecks> checks_;
+  std::unique_ptr<Signer> signer_;
   std::thread thread_;
   std::vector<uint16_t> ports_;
 };

@@ -1,0 +1,53 @@
+// What is found out about mail from other servers when its last octet has come, and what follows from it: SPF, DKIM,
+// DMARC, and the Authentication-Results field that says so.
+#pragma once
+
+#include <asio.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/base/clock.h"
+#include "common/config/config.h"
+#include "common/mailauth/auth_results.h"
+#include "common/net/worker_pool.h"
+#include "common/smtp/reply.h"
+#include "mta/check_dns.h"
+#include "store/message_source.h"
+
+namespace postrider {
+
+struct CheckedMessage {
+  std::string client;  // IP address as text
+  std::string helo;
+  std::string sender;      // MAIL FROM's address without brackets; empty: null
+  std::string head;        // the header block as it came
+  bool head_whole = true;  // it was not too large to be kept
+  std::shared_ptr<const store::Spool> spool;
+  uint64_t body_offset = 0;  // in the spool
+};
+
+struct CheckOutcome {
+  std::string fields;  // to be put on top of the message
+  std::optional<smtp::Reply> refusal;
+  std::string summary;  // for the log: "spf=pass dkim=none dmarc=pass"
+};
+
+class InboundChecks {
+ public:
+  /// Both must outlive it.
+  InboundChecks(CheckDns& dns, net::WorkerPool& workers, const Clock& clock);
+
+  /// From any loop. Takes no longer than checks.timeout and the hashing of the body. Never fails: what could not be
+  /// found out is temperror.
+  asio::awaitable<CheckOutcome> check(std::shared_ptr<const CheckedMessage> message,
+                                      std::shared_ptr<const Config> config);
+
+ private:
+  CheckDns& dns_;
+  net::WorkerPool& workers_;
+  const Clock& clock_;
+};
+
+}  // namespace postrider
