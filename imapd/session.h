@@ -133,7 +133,8 @@ class Session final : public Listener {
   asio::awaitable<Reply> authenticate(Cursor& arguments);
   asio::awaitable<Reply> check_password(std::string user, std::string password);
   asio::awaitable<Reply> converse(sasl::Authenticator& authenticator, std::optional<std::string> initial);
-  Reply logged_in(store::AccountInfo account);
+  /// version: of the directory, from before it was asked.
+  Reply logged_in(store::AccountInfo account, uint64_t version);
   asio::awaitable<bool> still_welcome();
   asio::awaitable<Reply> login_failed();
 

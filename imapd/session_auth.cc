@@ -207,10 +207,10 @@ asio::awaitable<Reply> Session::check_password(std::string user, std::string pas
   if (verified && !known) services_.logins.put(version, user, *found);
   user_ = std::move(user);
   if (!verified || !found->account.enabled) co_return co_await login_failed();
-  co_return logged_in(std::move(found->account));
+  co_return logged_in(std::move(found->account), version);
 }
 
-Reply Session::logged_in(store::AccountInfo account) {
+Reply Session::logged_in(store::AccountInfo account, uint64_t version) {
   size_t most = config_->imap.max_connections_per_user;
   if (!services_.registry.enter(account.id, loop_, *this, most)) {
     std::string words = fmt::format("{} has {} connections open, and that is the limit. Close one and try again.",
@@ -219,7 +219,7 @@ Reply Session::logged_in(store::AccountInfo account) {
     return Reply::no(words).code("LIMIT");
   }
   user_ = account.address;
-  directory_version_ = 0;  // what was remembered of the login may be older than the directory
+  directory_version_ = version;
   account_ = std::move(account);
   state_ = kAuthenticated;
   framer_.set_limits(kLimitsAfterLogin);
@@ -280,6 +280,7 @@ asio::awaitable<Reply> Session::authenticate(Cursor& arguments) {
 
 asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std::optional<std::string> initial) {
   std::optional<store::Directory::Login> found;
+  uint64_t version = 0;
   sasl::Outcome outcome = authenticator.begin(initial);
   for (;;) {
     if (auto* challenge = std::get_if<sasl::Challenge>(&outcome)) {
@@ -291,6 +292,7 @@ asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std
       co_return co_await check_password(std::move(check->user), std::move(check->password));
     } else if (auto* need = std::get_if<sasl::NeedCredentials>(&outcome)) {
       user_ = need->user;
+      version = services_.directory.version();
       auto look_up = [&] {
         found = services_.directory.with(
             [&](store::Directory& directory) { return directory.find_login(user_, config_->login.default_domain); });
@@ -299,7 +301,7 @@ asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std
       outcome = authenticator.supply(found ? &found->password : nullptr);
     } else if (std::holds_alternative<sasl::Authenticated>(outcome)) {
       if (!found || !found->account.enabled) co_return co_await login_failed();
-      co_return logged_in(std::move(found->account));
+      co_return logged_in(std::move(found->account), version);
     } else {
       sasl::FailureKind kind = std::get<sasl::Failed>(outcome).kind;
       if (kind == sasl::FailureKind::rejected) co_return co_await login_failed();
