@@ -21,6 +21,7 @@
 #include "imapd/reply.h"
 #include "imapd/search_result.h"
 #include "imapd/services.h"
+#include "imapd/sort.h"
 #include "imapd/view.h"
 
 namespace postrider::sasl {
@@ -31,12 +32,13 @@ namespace postrider::imap {
 
 class FetchRun;
 
-constexpr size_t kMaxBadCommands = 20;    // in a row of a connection that is not logged in
-constexpr size_t kMaxFailedLogins = 5;    // in one connection
-constexpr size_t kMaxContexts = 10;       // searches that are kept up to date in one session
-constexpr size_t kSendAt = 64 << 10;      // octets of output that are sent without waiting for the end of a batch
-constexpr size_t kKeptOutput = 4 << 10;   // octets of memory that a session keeps for output between batches
-constexpr size_t kWorkSlice = 256 << 10;  // octets of output that one job makes at most, about
+constexpr size_t kMaxBadCommands = 20;      // in a row of a connection that is not logged in
+constexpr size_t kMaxFailedLogins = 5;      // in one connection
+constexpr size_t kMaxContexts = 10;         // searches that are kept up to date in one session
+constexpr size_t kMaxSortContext = 10'000;  // messages in a SORT that is kept up to date
+constexpr size_t kSendAt = 64 << 10;        // octets of output that are sent without waiting for the end of a batch
+constexpr size_t kKeptOutput = 4 << 10;     // octets of memory that a session keeps for output between batches
+constexpr size_t kWorkSlice = 256 << 10;    // octets of output that one job makes at most, about
 
 /// UIDs whose flags this very command changed and reports itself, or keeps silent about; their modseq.
 struct OwnFlags {
@@ -216,12 +218,15 @@ class Session final : public Listener {
     std::string tag;
     bool uids = false;
     SearchKey key;
-    store::UidRanges matching;  // as the client knows
+    store::UidRanges matching;       // as the client knows
+    std::optional<SortRun> sorting;  // of a SORT
   };
   asio::awaitable<Reply> cancel_update(Cursor& arguments);
-  void keep_context(const SearchCommand& command, SearchKey key, const std::vector<SearchRun::Found>& found);
-  void refuse_context();
-  void tell_context(const SearchContext& context, std::string_view word, const store::UidRanges& uids);
+  void keep_context(const SearchCommand& command, SearchKey key, const std::vector<SearchRun::Found>& found,
+                    std::optional<SortRun> sorting = {});
+  void tell_context(const SearchContext& context, std::string_view word, size_t position, const store::UidRanges& uids);
+  void tell_left(SearchContext& context, const store::UidRanges& uids);
+  void tell_come(store::Account& account, SearchContext& context, const store::UidRanges& uids);
   void leave_contexts(const store::UidRanges& expunged);
   void update_contexts(store::Account& account, const store::UidRanges& changed);
 

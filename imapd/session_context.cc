@@ -18,17 +18,17 @@ store::UidRanges join(store::UidRanges a, const store::UidRanges& b) {
 }  // namespace
 
 /// Keeps the search of this command. What cannot be kept is said at once (RFC 5267 4.3.1).
-void Session::keep_context(const SearchCommand& command, SearchKey key, const std::vector<SearchRun::Found>& found) {
-  if (command.numbers || contexts_.size() >= kMaxContexts) return refuse_context();
-  SearchContext context{tag_, has_flag(kUids), std::move(key), {}};
+void Session::keep_context(const SearchCommand& command, SearchKey key, const std::vector<SearchRun::Found>& found,
+                           std::optional<SortRun> sorting) {
+  if (command.numbers || contexts_.size() >= kMaxContexts || (sorting && found.size() > kMaxSortContext)) {
+    std::string tag;
+    append_string(tag, tag_);
+    untagged(fmt::format("NO [NOUPDATE {}] This result is not kept up to date.", tag));
+    return;
+  }
+  SearchContext context{tag_, has_flag(kUids), std::move(key), {}, std::move(sorting)};
   for (const auto& one : found) store::append_uid(context.matching, one.uid);
   contexts_.push_back(std::move(context));
-}
-
-void Session::refuse_context() {
-  std::string tag;
-  append_string(tag, tag_);
-  untagged(fmt::format("NO [NOUPDATE {}] This result is not kept up to date.", tag));
 }
 
 asio::awaitable<Reply> Session::cancel_update(Cursor& arguments) {
@@ -41,20 +41,39 @@ asio::awaitable<Reply> Session::cancel_update(Cursor& arguments) {
   co_return Reply::ok("No longer kept up to date.");
 }
 
-void Session::tell_context(const SearchContext& context, std::string_view word, const store::UidRanges& uids) {
+void Session::tell_context(const SearchContext& context, std::string_view word, size_t position,
+                           const store::UidRanges& uids) {
   if (uids.empty()) return;
   out_ += "* ESEARCH (TAG ";
   append_string(out_, context.tag);
   std::string set = context.uids ? store::format_ranges(uids) : format_set(view_->known(uids));
-  append_format(out_, "){} {} (0 {})\r\n", context.uids ? " UID" : "", word, set);
+  append_format(out_, "){} {} ({} {})\r\n", context.uids ? " UID" : "", word, position, set);
+}
+
+/// Where nothing is sorted the place is 0; in a SORT each message has its own (RFC 5267 4.3.4).
+void Session::tell_left(SearchContext& context, const store::UidRanges& uids) {
+  context.matching = store::subtract(context.matching, uids);
+  if (!context.sorting) return tell_context(context, "REMOVEFROM", 0, uids);
+  for (const store::UidRange& range : uids) {
+    for (store::Uid uid = range.first; uid <= range.last; ++uid) {
+      if (auto place = context.sorting->remove(uid)) tell_context(context, "REMOVEFROM", *place + 1, {{uid, uid}});
+    }
+  }
+}
+
+void Session::tell_come(store::Account& account, SearchContext& context, const store::UidRanges& uids) {
+  context.matching = join(std::move(context.matching), uids);
+  if (!context.sorting) return tell_context(context, "ADDTO", 0, uids);
+  for (const store::UidRange& range : uids) {
+    for (store::Uid uid = range.first; uid <= range.last; ++uid) {
+      if (auto place = context.sorting->insert(account, uid)) tell_context(context, "ADDTO", *place + 1, {{uid, uid}});
+    }
+  }
 }
 
 /// Before the EXPUNGEs are told.
 void Session::leave_contexts(const store::UidRanges& expunged) {
-  for (SearchContext& context : contexts_) {
-    tell_context(context, "REMOVEFROM", intersect(context.matching, expunged));
-    context.matching = store::subtract(context.matching, expunged);
-  }
+  for (SearchContext& context : contexts_) tell_left(context, intersect(context.matching, expunged));
 }
 
 /// Looks again at messages that came in or have other flags now.
@@ -73,9 +92,8 @@ void Session::update_contexts(store::Account& account, const store::UidRanges& c
     }
     store::UidRanges now;
     for (const auto& one : run.found()) store::append_uid(now, one.uid);
-    tell_context(context, "REMOVEFROM", store::subtract(intersect(context.matching, known), now));
-    tell_context(context, "ADDTO", store::subtract(now, context.matching));
-    context.matching = join(store::subtract(context.matching, known), now);
+    tell_left(context, store::subtract(intersect(context.matching, known), now));
+    tell_come(account, context, store::subtract(now, context.matching));
   }
 }
 

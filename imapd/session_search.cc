@@ -115,13 +115,14 @@ asio::awaitable<Reply> Session::sort(Cursor& arguments) {
   std::optional<SearchRun> run;
   std::optional<SortRun> sorting;
   auto step = [&](store::Account& account) {
-    if (!run) run.emplace(std::move(command.search.key), *view_, account.keywords(), services_.clock.unix_time());
+    if (!run) run.emplace(command.search.key, *view_, account.keywords(), services_.clock.unix_time());
     if (!sorting && run->step(account)) return true;
     if (!sorting) sorting.emplace(std::move(command.keys), view_->mailbox(), run->found());
     if (sorting->step(account)) return true;
     append_search_result(out_, answer, command.search.options, sorting->sorted(), *view_);
     if (command.search.options.save) view_->save(uids_to_save(command.search.options, sorting->sorted()));
-    if (command.search.options.update) refuse_context();
+    if (command.search.options.update)
+      keep_context(command.search, std::move(command.search.key), run->found(), std::move(sorting));
     report_changes(account);
     return false;
   };

@@ -77,7 +77,7 @@ UnixTime sent_date(std::string_view date_field, UnixTime internal_date) {
 }
 
 SortRun::SortRun(std::vector<SortKey> keys, store::MailboxId mailbox, const std::vector<SearchRun::Found>& found)
-    : keys_(std::move(keys)), scan_(mailbox, found, wants_of(keys_)) {
+    : keys_(std::move(keys)), mailbox_(mailbox), scan_(mailbox, found, wants_of(keys_)) {
   rows_.reserve(found.size());
 }
 
@@ -144,8 +144,32 @@ bool SortRun::step(store::Account& account) {
   if (scan_.step(account, [this](const store::MessageRow& row) { take(row); })) return true;
   std::sort(rows_.begin(), rows_.end(), [this](const Row& a, const Row& b) { return before(a, b); });
   for (const Row& row : rows_) sorted_.push_back(row.found);
-  rows_.clear();
   return false;
+}
+
+std::optional<size_t> SortRun::insert(store::Account& account, store::Uid uid) {
+  bool there = false;
+  account.scan(mailbox_, {uid, uid}, wants_of(keys_), [&](const store::MessageRow& row) {
+    take(row);
+    there = true;
+    return false;
+  });
+  if (!there) return std::nullopt;
+  Row row = std::move(rows_.back());
+  rows_.pop_back();
+  auto place =
+      std::upper_bound(rows_.begin(), rows_.end(), row, [this](const Row& a, const Row& b) { return before(a, b); });
+  auto index = static_cast<size_t>(place - rows_.begin());
+  rows_.insert(place, std::move(row));
+  return index;
+}
+
+std::optional<size_t> SortRun::remove(store::Uid uid) {
+  auto place = std::find_if(rows_.begin(), rows_.end(), [uid](const Row& row) { return row.found.uid == uid; });
+  if (place == rows_.end()) return std::nullopt;
+  auto index = static_cast<size_t>(place - rows_.begin());
+  rows_.erase(place);
+  return index;
 }
 
 }  // namespace postrider::imap

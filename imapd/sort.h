@@ -1,6 +1,7 @@
 // SORT (RFC 5256, RFC 5957): puts what a search found in the order that was asked for.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,12 @@ class SortRun {
   /// In order, once step() is done.
   const std::vector<SearchRun::Found>& sorted() const { return sorted_; }
 
+  // --- kept up to date afterwards (RFC 5267 4.3); places count from 0
+  /// Where the message goes; nothing where it is no longer there.
+  std::optional<size_t> insert(store::Account& account, store::Uid uid);
+  /// Where it was; nothing where it is not in the list.
+  std::optional<size_t> remove(store::Uid uid);
+
  private:
   struct Value {
     int64_t number = 0;
@@ -32,6 +39,7 @@ class SortRun {
   bool before(const Row& a, const Row& b) const;
 
   std::vector<SortKey> keys_;
+  store::MailboxId mailbox_;
   FoundScan scan_;
   std::vector<Row> rows_;
   std::vector<SearchRun::Found> sorted_;

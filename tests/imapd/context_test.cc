@@ -58,14 +58,44 @@ TEST(Context, TellsWhatComesToASearchAndLeavesIt) {
     A< * ESEARCH (TAG "j") COUNT 2
     A< * NO [NOUPDATE "j"] ...
     A< j OK ...
-    A> k SORT RETURN (UPDATE COUNT) (SUBJECT) UTF-8 ALL
-    A< * ESEARCH (TAG "k") COUNT 4
-    A< * NO [NOUPDATE "k"] ...
-    A< k OK ...
     A> l SELECT INBOX
     A<* l OK ...
     A> m STORE 1 -FLAGS.SILENT (\Flagged)
     A< m OK ...
+  )");
+}
+
+TEST(Context, KeepsASortInOrder) {
+  Transcript t;
+  for (std::string_view subject : {"delta", "alpha", "Re: charlie"})
+    t.deliver("INBOX", fmt::format("Subject: {}\r\n\r\nx\r\n", subject));
+  t.play(R"(
+    A> a SELECT INBOX
+    A<* a OK ...
+    A> b UID SORT RETURN (UPDATE ALL) (SUBJECT) UTF-8 UNFLAGGED
+    A< * ESEARCH (TAG "b") UID ALL 2:3,1
+    A< b OK ...
+    A> c UID STORE 3 +FLAGS.SILENT (\Flagged)
+    A< * ESEARCH (TAG "b") UID REMOVEFROM (2 3)
+    A< c OK ...
+  )");
+  t.deliver("INBOX", "Subject: bravo\r\n\r\nx\r\n");
+  t.play(R"(
+    A> d NOOP
+    A<* * ESEARCH (TAG "b") UID ADDTO (2 4)
+    A< d OK ...
+    A> e UID STORE 3 -FLAGS.SILENT (\Flagged)
+    A< * ESEARCH (TAG "b") UID ADDTO (3 3)
+    A< e OK ...
+    A> f UID STORE 2 +FLAGS.SILENT (\Deleted)
+    A< f OK ...
+    A> g EXPUNGE
+    A< * ESEARCH (TAG "b") UID REMOVEFROM (1 2)
+    A< * 2 EXPUNGE
+    A< g OK ...
+    A> h UID SORT (SUBJECT) UTF-8 UNFLAGGED
+    A< * SORT 4 3 1
+    A< h OK ...
   )");
 }
 
