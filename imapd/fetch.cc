@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "common/base/log.h"
+#include "common/base/number.h"
 #include "common/mail/date.h"
+#include "imapd/preview.h"
 #include "imapd/proto/writer.h"
 #include "imapd/session.h"
 
@@ -35,6 +37,19 @@ std::string_view old_name(Kind kind) {
 
 }  // namespace
 
+void append_fetch_head(std::string& out, uint32_t number, store::Uid uid, bool uid_only) {
+  append_format(out, "* {} {} (", uid_only ? uid : number, uid_only ? "UIDFETCH" : "FETCH");
+}
+
+std::string email_id(store::MessageId message) {
+  return fmt::format("M{}", message);
+}
+
+std::optional<store::MessageId> parse_email_id(std::string_view text) {
+  if (!text.starts_with('M')) return std::nullopt;
+  return parse_number<store::MessageId>(text.substr(1));
+}
+
 FetchRun::FetchRun(std::vector<FetchItem> items, FetchOptions options, const View& view, const NumberRanges& numbers,
                    AnnounceKeywords announce)
     : view_(view), options_(options), announce_(std::move(announce)), spans_(view.spans(numbers)) {
@@ -55,6 +70,19 @@ void FetchRun::add_item(FetchItem fetch) {
       has_modseq_ = true;
       break;
     case Kind::size:
+    case Kind::save_date:
+    case Kind::email_id:
+    case Kind::thread_id:
+      break;
+    case Kind::preview:
+      wants_ |= store::kWantIndex;
+      break;
+    case Kind::binary:
+    case Kind::binary_size:
+      sets_seen_ |= !fetch.peek;
+      wants_ |= store::kWantIndex;
+      append_section_name(item.name, fetch);
+      item.fetch = std::move(fetch);
       break;
     case Kind::internal_date:
       wants_ |= store::kWantDate;
@@ -138,13 +166,13 @@ void FetchRun::compose(store::Account& account, const store::MessageRow& row, ui
     tell_flags = tell_at_ < tell_flags_.size() && tell_flags_[tell_at_].first <= row.uid;
   }
   if ((has_flags_ || tell_flags) && !view_.knows_keywords_of(row.flags)) announce_(account);
-  append_format(*out_, "* {} FETCH (", number);
+  append_fetch_head(*out_, number, row.uid, options_.uid_only);
   bool first = true;
   auto separate = [&] {
     if (!first) text().push_back(' ');
     first = false;
   };
-  if (options_.uid && !has_uid_) {
+  if (options_.uid && !has_uid_ && !options_.uid_only) {
     separate();
     append_format(text(), "UID {}", row.uid);
   }
@@ -178,6 +206,23 @@ void FetchRun::append_item(store::Account& account, const Item& item, const stor
     case Kind::size:
       append_format(out, "RFC822.SIZE {}", row.size);
       break;
+    case Kind::save_date:
+      append_format(out, "SAVEDATE \"{}\"", format_imap_date_time(row.saved));
+      break;
+    case Kind::email_id:
+      append_format(out, "EMAILID ({})", email_id(row.message));
+      break;
+    case Kind::thread_id:
+      out += "THREADID NIL";
+      break;
+    case Kind::preview:
+      out += "PREVIEW ";
+      append_string(out, preview(account, row));
+      break;
+    case Kind::binary:
+    case Kind::binary_size:
+      append_binary(account, item, row);
+      break;
     case Kind::internal_date:
       append_format(out, "INTERNALDATE \"{}\"", format_imap_date_time(row.internal_date));
       break;
@@ -202,8 +247,7 @@ void FetchRun::append_item(store::Account& account, const Item& item, const stor
 void FetchRun::append_flags_item(const store::MessageRow& row) {
   std::string& out = text();
   out += "FLAGS ";
-  append_flags(out, row.flags.bits(), view_.keywords(), store::Flags::kFirstKeywordBit,
-               row.uid >= view_.first_recent());
+  append_flags(out, row.flags.bits(), view_.keywords(), store::Flags::kFirstKeywordBit, view_.is_recent(row.uid));
 }
 
 void FetchRun::append_section(store::Account& account, const Item& item, const store::MessageRow& row) {
@@ -223,8 +267,7 @@ void FetchRun::append_section(store::Account& account, const Item& item, const s
   if (root && section.text != Text::text) {
     octets = Octets{0, row.prefix_size + row.head_size};
   } else {
-    if (!index_) index_ = MimeIndex::deserialize(row.index).value_or(MimeIndex{});
-    octets = find_octets(section, *index_, row.prefix_size, row.size);
+    octets = find_octets(section, index_of(row), row.prefix_size, row.size);
   }
   if (!octets) {
     text() += "NIL";
@@ -235,6 +278,61 @@ void FetchRun::append_section(store::Account& account, const Item& item, const s
   } else {
     append_octets(account, row.message, cut(*octets, item.fetch.partial));
   }
+}
+
+const MimeIndex& FetchRun::index_of(const store::MessageRow& row) {
+  if (!index_) index_ = MimeIndex::deserialize(row.index).value_or(MimeIndex{});
+  return *index_;
+}
+
+std::string FetchRun::preview(store::Account& account, const store::MessageRow& row) {
+  auto read = [&](uint64_t offset, uint64_t length, std::string& out) {
+    account.read(row.message, row.prefix_size + offset, length, out);
+  };
+  return make_preview(index_of(row), read);
+}
+
+/// Multiparts, messages within messages and the whole have no transfer encoding of their own.
+void FetchRun::append_binary(store::Account& account, const Item& item, const store::MessageRow& row) {
+  const Section& section = item.fetch.section;
+  const MimePart* part = section.part.empty() ? nullptr : index_of(row).find(section.part);
+  auto octets = find_octets(section, index_of(row), row.prefix_size, row.size);
+  std::string_view encoding = part != nullptr && part->kind == PartKind::leaf ? part->encoding : std::string_view();
+  Encoding kind = encoding_kind(encoding);
+  text() += item.name;
+  text() += ' ';
+  unknown_encoding_ |= octets && kind == Encoding::unknown;
+  bool size_only = item.kind == Kind::binary_size;
+  if (!octets || kind == Encoding::unknown) {
+    text() += size_only ? "0" : "NIL";
+  } else if (kind == Encoding::encoded) {
+    append_decoded(account, item, DecodedPart(row.message, *octets, encoding), octets->length);
+  } else if (size_only) {
+    append_format(text(), "{}", octets->length);
+  } else {
+    text() += '~';  // a literal8 may hold anything
+    append_octets(account, row.message, cut(*octets, item.fetch.partial));
+  }
+}
+
+void FetchRun::append_decoded(store::Account& account, const Item& item, DecodedPart part, uint64_t encoded_size) {
+  if (item.kind == Kind::binary_size) {
+    append_format(text(), "{}", part.measure(account));
+    return;
+  }
+  text() += '~';
+  if (encoded_size <= kInline) {
+    scratch_.clear();
+    while (part.next(account, scratch_)) {
+    }
+    Octets octets = cut({0, scratch_.size()}, item.fetch.partial);
+    append_literal_head(text(), octets.length);
+    text() += std::string_view(scratch_).substr(octets.offset, octets.length);
+    return;
+  }
+  Octets octets = cut({0, part.measure(account)}, item.fetch.partial);
+  append_literal_head(text(), octets.length);
+  pending_.push_back(Pending{0, octets, {}, std::move(part)});
 }
 
 /// The header, or the fields that were asked for.
@@ -268,6 +366,10 @@ bool FetchRun::drain(store::Account& account) {
     Pending& next = pending_.front();
     while (next.octets.length > 0) {
       if (out_->size() >= kWorkSlice) return false;
+      if (next.decoded) {
+        drain_decoded(account, next);
+        continue;
+      }
       uint64_t length = std::min<uint64_t>(next.octets.length, kInline);
       size_t end = out_->size() + length;
       account.read(next.message, next.octets.offset, length, *out_);
@@ -282,6 +384,17 @@ bool FetchRun::drain(store::Account& account) {
     pending_.pop_front();
   }
   return true;
+}
+
+/// One piece of a part's content.
+void FetchRun::drain_decoded(store::Account& account, Pending& next) {
+  scratch_.clear();
+  if (!next.decoded->next(account, scratch_)) scratch_.assign(next.octets.length, ' ');  // as many as were announced
+  uint64_t skipped = std::min<uint64_t>(next.octets.offset, scratch_.size());
+  next.octets.offset -= skipped;
+  uint64_t taken = std::min<uint64_t>(next.octets.length, scratch_.size() - skipped);
+  *out_ += std::string_view(scratch_).substr(skipped, taken);
+  next.octets.length -= taken;
 }
 
 }  // namespace postrider::imap

@@ -13,14 +13,23 @@
 #include <vector>
 
 #include "common/mail/header.h"
+#include "imapd/decoded.h"
 #include "imapd/section.h"
 #include "imapd/view.h"
 #include "store/account.h"
 
 namespace postrider::imap {
 
+/// "* 3 FETCH (", or "* 17 UIDFETCH (" where message numbers are off (RFC 9586).
+void append_fetch_head(std::string& out, uint32_t number, store::Uid uid, bool uid_only);
+/// The OBJECTID of a message (RFC 8474): copies share it, because they share the stored message.
+std::string email_id(store::MessageId message);
+/// Nothing where the text was not made here.
+std::optional<store::MessageId> parse_email_id(std::string_view text);
+
 struct FetchOptions {
   bool uid = false;                            // UID FETCH: UID is answered whether asked for or not
+  bool uid_only = false;                       // no message numbers (RFC 9586)
   bool modseq = false;                         // CHANGEDSINCE: so is MODSEQ
   std::optional<store::ModSeq> changed_since;  // only messages changed after it
 };
@@ -44,6 +53,8 @@ class FetchRun {
   bool fill(store::Account& account, std::string& out);
   /// Messages that the client knows and the store no longer has (RFC 2180 4.1).
   bool some_were_gone() const { return visited_ < expected_; }
+  /// BINARY was asked of a part whose transfer encoding is none that is known (RFC 3516 4.3).
+  bool unknown_encoding() const { return unknown_encoding_; }
 
  private:
   struct Item {
@@ -57,6 +68,7 @@ class FetchRun {
     store::MessageId message = 0;
     Octets octets;
     std::string text;
+    std::optional<DecodedPart> decoded = {};  // octets are counted in its content then
   };
 
   void add_item(FetchItem item);
@@ -66,9 +78,14 @@ class FetchRun {
   void append_item(store::Account& account, const Item& item, const store::MessageRow& row);
   void append_section(store::Account& account, const Item& item, const store::MessageRow& row);
   void append_header_text(std::string_view header, const Item& item);
+  void append_binary(store::Account& account, const Item& item, const store::MessageRow& row);
+  void append_decoded(store::Account& account, const Item& item, DecodedPart part, uint64_t encoded_size);
+  std::string preview(store::Account& account, const store::MessageRow& row);
+  const MimeIndex& index_of(const store::MessageRow& row);
   void append_octets(store::Account& account, store::MessageId message, Octets octets);
   void append_flags_item(const store::MessageRow& row);
   bool drain(store::Account& account);
+  void drain_decoded(store::Account& account, Pending& next);
   std::string& text() { return pending_.empty() ? *out_ : pending_.back().text; }
 
   const View& view_;
@@ -76,7 +93,7 @@ class FetchRun {
   AnnounceKeywords announce_;
   std::vector<Item> items_;
   unsigned wants_ = store::kWantEntry;
-  bool sets_seen_ = false, has_flags_ = false, has_uid_ = false, has_modseq_ = false;
+  bool sets_seen_ = false, has_flags_ = false, has_uid_ = false, has_modseq_ = false, unknown_encoding_ = false;
 
   store::UidRanges spans_;
   store::UidRanges tell_flags_;

@@ -33,9 +33,9 @@ Node& node(Tree& tree, std::string_view name) {
   return found->second;
 }
 
-Tree build(const std::vector<store::Mailbox>& mailboxes, const std::vector<std::string>& subscriptions) {
+Tree build(const ListSource& source) {
   Tree tree;
-  for (const store::Mailbox& mailbox : mailboxes) {
+  for (const store::Mailbox& mailbox : source.mailboxes) {
     node(tree, mailbox.name).mailbox = &mailbox;
     for_each_parent(mailbox.name, [&](std::string_view parent) {
       Node& above = node(tree, parent);
@@ -43,7 +43,7 @@ Tree build(const std::vector<store::Mailbox>& mailboxes, const std::vector<std::
       above.special_below |= !mailbox.special_use.empty();
     });
   }
-  for (const std::string& name : subscriptions) {
+  for (const std::string& name : source.subscriptions) {
     node(tree, name).subscribed = true;
     for_each_parent(name, [&](std::string_view parent) { node(tree, parent).subscribed_below = true; });
   }
@@ -79,8 +79,8 @@ std::string_view child_info(const ListCommand& command, const Node& node) {
   return {};
 }
 
-void append_node(std::string& out, const ListCommand& command, std::string_view name, const Node& node,
-                 std::string_view child) {
+void append_node(std::string& out, const ListCommand& command, const ListSource& source, std::string_view name,
+                 const Node& node, std::string_view child) {
   out += "* LIST (";
   Attributes attributes(out);
   if (node.mailbox == nullptr) attributes.add(command.extended ? "\\NonExistent" : "\\Noselect");
@@ -88,14 +88,14 @@ void append_node(std::string& out, const ListCommand& command, std::string_view 
   attributes.add(node.has_children ? "\\HasChildren" : "\\HasNoChildren");
   if (node.mailbox != nullptr && !node.mailbox->special_use.empty()) attributes.add(node.mailbox->special_use);
   append_format(out, ") \"{}\" ", kDelimiter);
-  append_mailbox(out, name);
+  append_mailbox(out, name, source.utf8);
   if (!child.empty()) append_format(out, " (\"CHILDINFO\" ({}))", child);
   out += "\r\n";
   if (command.return_status == 0 || node.mailbox == nullptr) return;
   out += "* STATUS ";
-  append_mailbox(out, name);
+  append_mailbox(out, name, source.utf8);
   out += ' ';
-  append_status(out, command.return_status, status_values(*node.mailbox));
+  append_status(out, command.return_status, source.status(*node.mailbox));
   out += "\r\n";
 }
 
@@ -113,8 +113,15 @@ bool any_matches(const std::vector<ListPattern>& patterns, std::string_view name
 
 }  // namespace
 
-StatusValues status_values(const store::Mailbox& mailbox) {
+std::string mailbox_id(store::MailboxId mailbox) {
+  return fmt::format("F{}", mailbox);
+}
+
+StatusValues status_values(store::Account& account, const store::Mailbox& mailbox, unsigned items,
+                           uint64_t append_limit) {
   StatusValues values;
+  values.mailbox_id = mailbox_id(mailbox.id);
+  values.append_limit = append_limit;
   values.messages = mailbox.messages;
   values.uid_next = mailbox.uid_next;
   values.uid_validity = mailbox.uid_validity;
@@ -122,34 +129,37 @@ StatusValues status_values(const store::Mailbox& mailbox) {
   values.deleted = mailbox.deleted;
   values.highest_modseq = static_cast<uint64_t>(std::max<store::ModSeq>(mailbox.highest_modseq, 1));
   values.size = mailbox.size;
-  // Without looking at messages: exact unless some of the new ones were expunged before anybody saw them.
-  values.recent = std::min(mailbox.messages, mailbox.uid_next - std::min(mailbox.first_recent, mailbox.uid_next));
+  if ((items & kStatusRecent) != 0) values.recent = account.count_from(mailbox.id, mailbox.first_recent);
   return values;
 }
 
-void append_list(std::string& out, const ListCommand& command, const std::vector<store::Mailbox>& mailboxes,
-                 const std::vector<std::string>& subscriptions) {
+void append_selected_name(std::string& out, const store::Mailbox& mailbox, bool utf8) {
+  append_format(out, "* LIST ({}) \"{}\" ", mailbox.special_use, kDelimiter);
+  append_mailbox(out, mailbox.name, utf8);
+  out += "\r\n";
+}
+
+void append_list(std::string& out, const ListCommand& command, const ListSource& source) {
   if (!command.extended && command.patterns.front().empty()) {  // asks for the delimiter (RFC 3501 6.3.8)
     append_format(out, "* LIST (\\Noselect) \"{}\" \"\"\r\n", kDelimiter);
     return;
   }
   std::vector<ListPattern> patterns = compile(command);
-  for (const auto& [name, node] : build(mailboxes, subscriptions)) {
+  for (const auto& [name, node] : build(source)) {
     std::string_view child = child_info(command, node);
     if (!selected(command, node) && child.empty()) continue;
-    if (any_matches(patterns, name)) append_node(out, command, name, node, child);
+    if (any_matches(patterns, name)) append_node(out, command, source, name, node, child);
   }
 }
 
-void append_lsub(std::string& out, const ListCommand& command, const std::vector<store::Mailbox>& mailboxes,
-                 const std::vector<std::string>& subscriptions) {
+void append_lsub(std::string& out, const ListCommand& command, const ListSource& source) {
   std::vector<ListPattern> patterns = compile(command);
-  for (const auto& [name, node] : build(mailboxes, subscriptions)) {
+  for (const auto& [name, node] : build(source)) {
     // A name that only has subscribed ones below it is told as \Noselect (RFC 3501 6.3.9).
     if ((!node.subscribed && !node.subscribed_below) || !any_matches(patterns, name)) continue;
     bool itself = node.subscribed && node.mailbox != nullptr;
     append_format(out, "* LSUB ({}) \"{}\" ", itself ? "" : "\\Noselect", kDelimiter);
-    append_mailbox(out, name);
+    append_mailbox(out, name, source.utf8);
     out += "\r\n";
   }
 }

@@ -1,6 +1,8 @@
-// The answers of LIST and LSUB (RFC 3501 6.3.8, 6.3.9; RFC 5258, 5819, 6154), made from an account's mailboxes.
+// The answers of LIST, LSUB and STATUS (RFC 9051 6.3.9, 6.3.11; RFC 5258, 5819, 6154), made from an account's
+// mailboxes.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,12 +12,25 @@
 
 namespace postrider::imap {
 
-/// mailboxes: sorted by name, as the store gives them; subscriptions: names, sorted. Appends untagged responses.
-void append_list(std::string& out, const ListCommand& command, const std::vector<store::Mailbox>& mailboxes,
-                 const std::vector<std::string>& subscriptions);
-void append_lsub(std::string& out, const ListCommand& command, const std::vector<store::Mailbox>& mailboxes,
-                 const std::vector<std::string>& subscriptions);
+struct ListSource {
+  std::vector<store::Mailbox> mailboxes;   // sorted by name, as the store gives them
+  std::vector<std::string> subscriptions;  // names, sorted
+  bool utf8 = false;                       // names are told in UTF-8
+  /// What STATUS tells of a mailbox.
+  std::function<StatusValues(const store::Mailbox&)> status;
+};
 
-StatusValues status_values(const store::Mailbox& mailbox);
+/// Append untagged responses.
+void append_list(std::string& out, const ListCommand& command, const ListSource& source);
+void append_lsub(std::string& out, const ListCommand& command, const ListSource& source);
+/// The LIST response that SELECT gives in IMAP4rev2 (RFC 9051 6.3.2).
+void append_selected_name(std::string& out, const store::Mailbox& mailbox, bool utf8);
+
+/// items: only what costs something is left out where it was not asked for.
+StatusValues status_values(store::Account& account, const store::Mailbox& mailbox, unsigned items,
+                           uint64_t append_limit);
+
+/// The OBJECTID of a mailbox (RFC 8474).
+std::string mailbox_id(store::MailboxId mailbox);
 
 }  // namespace postrider::imap

@@ -14,8 +14,8 @@ SYNOPSIS
   imapd --help | --version
 
 DESCRIPTION
-  imapd serves the mailboxes that mta delivers into, by IMAP4rev1 (RFC 3501) and its usual extensions, on ports 143
-  (with STARTTLS) and 993 (TLS from the first octet). What a program is told is done (APPEND, COPY, MOVE, STORE, EXPUNGE
+  imapd serves the mailboxes that mta delivers into, by IMAP4rev2 (RFC 9051), IMAP4rev1 (RFC 3501) and the extensions
+  in docs/imap.md, on ports 143 (with STARTTLS) and 993 (TLS from the first octet). What a program is told is done (APPEND, COPY, MOVE, STORE, EXPUNGE
   answered OK) is on disk. Programs that wait in IDLE hear of new mail as soon as mta has it. Passwords are taken under
   TLS, or from this machine itself. It runs in the foreground and writes its log to standard error, one line an event.
 

@@ -6,6 +6,7 @@
 #include "common/mail/charset.h"
 #include "common/mail/date.h"
 #include "common/mail/header.h"
+#include "imapd/fetch.h"
 #include "imapd/search_text.h"
 
 namespace postrider::imap {
@@ -65,8 +66,8 @@ class SearchRun::Message {
   std::optional<MimeIndex> index_;
 };
 
-SearchRun::SearchRun(SearchKey key, const View& view, const std::vector<std::string>& keywords, UnixTime now, bool uids)
-    : view_(view), now_(now), uids_(uids), key_(prepare(std::move(key), keywords)), wants_(wants_of(key_)) {}
+SearchRun::SearchRun(SearchKey key, const View& view, const std::vector<std::string>& keywords, UnixTime now)
+    : view_(view), now_(now), key_(prepare(std::move(key), keywords)), wants_(wants_of(key_)) {}
 
 SearchRun::Key SearchRun::prepare(SearchKey key, const std::vector<std::string>& keywords) const {
   Key out;
@@ -83,6 +84,10 @@ SearchRun::Key SearchRun::prepare(SearchKey key, const std::vector<std::string>&
     auto known = std::find_if(keywords.begin(), keywords.end(), same);
     if (known != keywords.end())
       out.keyword = uint64_t{1} << (known - keywords.begin() + store::Flags::kFirstKeywordBit);
+  } else if (key.kind == Kind::email_id) {
+    auto id = parse_email_id(key.value);
+    if (!id) out.kind = Kind::none;
+    out.number = static_cast<uint64_t>(id.value_or(0));
   } else {
     out.needle = fold_for_search(key.value);
   }
@@ -167,13 +172,23 @@ SearchRun::Truth SearchRun::evaluate_plain(const Key& key, Message& message) con
     case Kind::keyword:
       return is(key.keyword != 0 && row.flags.has(key.keyword));
     case Kind::recent:
-      return is(row.uid >= view_.first_recent());
+      return is(view_.is_recent(row.uid));
     case Kind::larger:
       return is(row.size > key.number);
     case Kind::smaller:
       return is(row.size < key.number);
     case Kind::modseq:
       return is(static_cast<uint64_t>(row.modseq) >= key.number);
+    case Kind::email_id:
+      return is(static_cast<uint64_t>(row.message) == key.number);
+    case Kind::none:
+      return Truth::no;
+    case Kind::saved_before:
+      return is(day_of(row.saved) < key.day);
+    case Kind::saved_on:
+      return is(day_of(row.saved) == key.day);
+    case Kind::saved_since:
+      return is(day_of(row.saved) >= key.day);
     case Kind::internal_before:
       return is(day_of(row.internal_date) < key.day);
     case Kind::internal_on:
@@ -203,11 +218,6 @@ SearchRun::Truth SearchRun::evaluate_plain(const Key& key, Message& message) con
   return Truth::no;
 }
 
-void SearchRun::take(const store::MessageRow& row) {
-  found_.push_back(uids_ ? row.uid : view_.number_of(row.uid));
-  modseq_ = std::max(modseq_, row.modseq);
-}
-
 /// Over the narrow table alone; what stays open goes to the second pass. False: the mailbox has ended.
 bool SearchRun::first_pass(store::Account& account) {
   if (next_ == 0 || next_ > view_.last_uid()) return false;
@@ -233,7 +243,7 @@ bool SearchRun::step(store::Account& account) {
   auto deadline = Clock::now() + kSlice;
   while (Clock::now() < deadline) {
     if (open_.empty() && !first_pass(account)) {
-      std::sort(found_.begin(), found_.end());
+      std::sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return a.uid < b.uid; });
       return false;
     }
     second_pass(account, deadline);

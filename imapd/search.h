@@ -17,16 +17,20 @@ namespace postrider::imap {
 
 class SearchRun {
  public:
-  /// The view must outlive the run and stand still meanwhile. key: strings in UTF-8. keywords: the account's, by
-  /// bit. uids: UIDs are answered.
-  SearchRun(SearchKey key, const View& view, const std::vector<std::string>& keywords, UnixTime now, bool uids);
+  /// The view must outlive the run and stand still meanwhile. key: strings in UTF-8. keywords: the account's, by bit.
+  SearchRun(SearchKey key, const View& view, const std::vector<std::string>& keywords, UnixTime now);
 
   /// Works for about kSlice. True: there is more to do.
   bool step(store::Account& account);
 
-  const std::vector<uint32_t>& found() const { return found_; }
-  /// The greatest modseq of what was found (RFC 7162 3.1.5).
-  store::ModSeq modseq() const { return modseq_; }
+  struct Found {
+    store::Uid uid = 0;
+    store::ModSeq modseq = 0;
+  };
+  /// By UID.
+  const std::vector<Found>& found() const { return found_; }
+  /// How far it has come, and how far it has to go: UIDs.
+  store::Uid progress() const { return next_ == 0 ? view_.last_uid() : next_ - 1; }
 
  private:
   static constexpr std::chrono::milliseconds kSlice{10};
@@ -56,17 +60,15 @@ class SearchRun {
   Truth evaluate_children(const Key& key, Message& message) const;
   bool first_pass(store::Account& account);
   void second_pass(store::Account& account, std::chrono::steady_clock::time_point deadline);
-  void take(const store::MessageRow& row);
+  void take(const store::MessageRow& row) { found_.push_back({row.uid, row.modseq}); }
 
   const View& view_;
   const UnixTime now_;
-  const bool uids_;
   Key key_;
   unsigned wants_ = 0;
   store::UidRanges open_;  // of the slice in hand
   store::Uid next_ = 1;
-  std::vector<uint32_t> found_;
-  store::ModSeq modseq_ = 0;
+  std::vector<Found> found_;
 };
 
 }  // namespace postrider::imap

@@ -115,6 +115,10 @@ void ImapService::check_idlers(size_t loop) {
   if (accounts.empty()) return;
   std::sort(accounts.begin(), accounts.end());
   Watch& watch = watches_[loop];
+  // An account may have been closed: its sessions look.
+  if (std::exchange(watch.directory_version, directory_.version()) != directory_.version()) {
+    for (store::AccountId account : accounts) registry_.changed(account, loop);
+  }
   std::vector<store::AccountId> round;
   for (size_t i = 0; i < std::min(accounts.size(), kMaxChecked); ++i)
     round.push_back(accounts[watch.turn++ % accounts.size()]);

@@ -47,6 +47,7 @@ class ImapService {
     std::unique_ptr<asio::steady_timer> timer;
     std::unordered_map<store::AccountId, store::ModSeq> seen;
     size_t turn = 0;
+    uint64_t directory_version = 0;
   };
 
   net::Server& server_;

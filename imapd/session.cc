@@ -21,21 +21,29 @@ const Session::Command* Session::find_command(std::string_view verb) {
   constexpr unsigned kLoggedIn = kAuthenticated | kSelected;
   static constexpr Command kCommands[] = {
       {"UID FETCH", &Session::fetch, kSelected, kUids},
-      {"FETCH", &Session::fetch, kSelected, kNumbers},
+      {"FETCH", &Session::fetch, kSelected, kNumbers | kByNumber},
       {"UID STORE", &Session::store, kSelected, kUids},
-      {"STORE", &Session::store, kSelected, kNumbers},
+      {"STORE", &Session::store, kSelected, kNumbers | kByNumber},
       {"NOOP", &Session::noop, kAlways, 0},
       {"IDLE", &Session::idle, kLoggedIn, 0},
+      {"NOTIFY", &Session::notify, kLoggedIn, 0},
       {"SELECT", &Session::select, kLoggedIn, 0},
       {"STATUS", &Session::status, kLoggedIn, 0},
       {"LIST", &Session::list, kLoggedIn, 0},
       {"UID SEARCH", &Session::search, kSelected, kUids},
-      {"SEARCH", &Session::search, kSelected, kNumbers},
+      {"SEARCH", &Session::search, kSelected, kNumbers | kByNumber},
+      {"ESEARCH", &Session::multisearch, kLoggedIn, 0},
+      {"CANCELUPDATE", &Session::cancel_update, kSelected, 0},
+      {"UID SORT", &Session::sort, kSelected, kUids},
+      {"SORT", &Session::sort, kSelected, kNumbers | kByNumber},
+      {"UID THREAD", &Session::thread, kSelected, kUids},
+      {"THREAD", &Session::thread, kSelected, kNumbers | kByNumber},
       {"UID COPY", &Session::copy, kSelected, kUids},
-      {"COPY", &Session::copy, kSelected, 0},
+      {"COPY", &Session::copy, kSelected, kByNumber},
       {"UID MOVE", &Session::copy, kSelected, kUids | kMove},
-      {"MOVE", &Session::copy, kSelected, kMove},
+      {"MOVE", &Session::copy, kSelected, kMove | kByNumber},
       {"UID EXPUNGE", &Session::expunge, kSelected, kUids},
+      {"APPEND", &Session::append, kLoggedIn, 0},
       {"EXPUNGE", &Session::expunge, kSelected, 0},
       {"CLOSE", &Session::close, kSelected, 0},
       {"UNSELECT", &Session::unselect, kSelected, 0},
@@ -48,12 +56,15 @@ const Session::Command* Session::find_command(std::string_view verb) {
       {"ID", &Session::id, kAlways, 0},
       {"ENABLE", &Session::enable, kLoggedIn, 0},
       {"NAMESPACE", &Session::list_namespaces, kLoggedIn, 0},
+      {"LANGUAGE", &Session::language, kAlways, 0},
       {"LSUB", &Session::lsub, kLoggedIn, 0},
       {"CREATE", &Session::create, kLoggedIn, 0},
       {"DELETE", &Session::delete_named, kLoggedIn, 0},
       {"RENAME", &Session::rename, kLoggedIn, 0},
       {"SUBSCRIBE", &Session::subscribe, kLoggedIn, 0},
       {"UNSUBSCRIBE", &Session::unsubscribe, kLoggedIn, 0},
+      {"COMPRESS", &Session::compress, kLoggedIn, 0},
+      {"UNAUTHENTICATE", &Session::unauthenticate, kLoggedIn, 0},
       {"LOGOUT", &Session::logout, kAlways, 0},
   };
   for (const Command& command : kCommands) {
@@ -118,16 +129,17 @@ asio::awaitable<void> Session::serve(bool implicit_tls) {
         co_await send();
         connection_->set_busy(!framer_.between_commands());
         if (account_) connection_->set_deadline(config_->imap.idle_timeout);
-        co_await connection_->read_more();
+        co_await wait_for_input();
         break;
       case Framer::Event::continuation:
         out_ += "+ Go on.\r\n";
         break;
       case Framer::Event::command:
-        co_await command();
+        if (co_await still_welcome()) co_await command();
+        if (!new_uids_.empty()) connection_->notify();  // NOTIFY fetches them once there is no command
         break;
       case Framer::Event::message:
-        co_await message_command();
+        if (co_await still_welcome()) co_await message_command();
         break;
       case Framer::Event::line:
         break;  // only asked for by read_line()
@@ -146,6 +158,21 @@ asio::awaitable<void> Session::serve(bool implicit_tls) {
     if (out_.size() >= kSendAt) co_await send();
   }
   co_await send();
+}
+
+/// Between commands a session that said NOTIFY is told what others do.
+asio::awaitable<void> Session::wait_for_input() {
+  while (notify_ && framer_.between_commands()) {
+    if (co_await connection_->wait_input_or_notify() == net::Connection::Wake::input) break;
+    if (!co_await still_welcome()) co_return;
+    try {
+      co_await tell_news(false);
+    } catch (const store::SqliteError& error) {
+      failed("NOTIFY", error);  // written down; the next change is another chance
+    }
+    co_await send();
+  }
+  co_await connection_->read_more();
 }
 
 asio::awaitable<void> Session::send() {
@@ -173,7 +200,7 @@ asio::awaitable<std::optional<std::string>> Session::read_line() {
 }
 
 asio::awaitable<void> Session::command() {
-  Cursor cursor(framer_.text());
+  Cursor cursor(framer_.text(), utf8_);
   std::string verb;
   ++commands_;
   tag_.clear();
@@ -187,12 +214,13 @@ asio::awaitable<void> Session::command() {
   const Command* known = find_command(verb);
   std::optional<Reply> reply;
   if (known == nullptr) {
-    reply = Reply::bad(verb == "APPEND" ? "APPEND ends in a literal with the message, after login."
-                                        : "There is no such command.");
+    reply = Reply::bad("There is no such command.");
   } else if ((known->states & state_) == 0) {
     reply = Reply::bad(state_ == kNotAuthenticated          ? "Please log in first."
                        : known->states == kNotAuthenticated ? "You are logged in already."
                                                             : "No mailbox is selected.");
+  } else if (uid_only_ && (known->flags & kByNumber) != 0) {
+    reply = uid_required();
   } else {
     reply = co_await run_command(*known, cursor);
   }

@@ -13,10 +13,15 @@
 #include <string_view>
 
 #include "common/net/connection.h"
+#include "imapd/list.h"
+#include "imapd/notify.h"
+#include "imapd/proto/append_reader.h"
 #include "imapd/proto/framer.h"
 #include "imapd/proto/parser.h"
 #include "imapd/reply.h"
+#include "imapd/search_result.h"
 #include "imapd/services.h"
+#include "imapd/sort.h"
 #include "imapd/view.h"
 
 namespace postrider::sasl {
@@ -27,11 +32,13 @@ namespace postrider::imap {
 
 class FetchRun;
 
-constexpr size_t kMaxBadCommands = 20;    // in a row of a connection that is not logged in
-constexpr size_t kMaxFailedLogins = 5;    // in one connection
-constexpr size_t kSendAt = 64 << 10;      // octets of output that are sent without waiting for the end of a batch
-constexpr size_t kKeptOutput = 4 << 10;   // octets of memory that a session keeps for output between batches
-constexpr size_t kWorkSlice = 256 << 10;  // octets of output that one job makes at most, about
+constexpr size_t kMaxBadCommands = 20;      // in a row of a connection that is not logged in
+constexpr size_t kMaxFailedLogins = 5;      // in one connection
+constexpr size_t kMaxContexts = 10;         // searches that are kept up to date in one session
+constexpr size_t kMaxSortContext = 10'000;  // messages in a SORT that is kept up to date
+constexpr size_t kSendAt = 64 << 10;        // octets of output that are sent without waiting for the end of a batch
+constexpr size_t kKeptOutput = 4 << 10;     // octets of memory that a session keeps for output between batches
+constexpr size_t kWorkSlice = 256 << 10;    // octets of output that one job makes at most, about
 
 /// UIDs whose flags this very command changed and reports itself, or keeps silent about; their modseq.
 struct OwnFlags {
@@ -51,15 +58,16 @@ class Session final : public Listener {
   asio::awaitable<void> run(bool implicit_tls);
 
   void account_changed() override;
-  bool idling() const override { return idling_; }
+  bool idling() const override { return idling_ || listening_; }
 
  private:
   enum State : unsigned { kNotAuthenticated = 1, kAuthenticated = 2, kSelected = 4, kLogout = 8 };
   enum CommandFlag : unsigned {
-    kUids = 1,      // the set names UIDs
-    kNumbers = 2,   // message numbers stand still until it has ended (RFC 3501 7.4.1): no EXPUNGE
-    kReadOnly = 4,  // EXAMINE
-    kMove = 8,      // MOVE, where the same handler does COPY
+    kUids = 1,       // the set names UIDs
+    kNumbers = 2,    // message numbers stand still until it has ended (RFC 3501 7.4.1): no EXPUNGE
+    kReadOnly = 4,   // EXAMINE
+    kMove = 8,       // MOVE, where the same handler does COPY
+    kByNumber = 16,  // takes or gives message numbers: not after ENABLE UIDONLY
   };
   using Handler = asio::awaitable<Reply> (Session::*)(Cursor&);
   struct Command {
@@ -76,6 +84,7 @@ class Session final : public Listener {
   asio::awaitable<void> command();
   asio::awaitable<Reply> run_command(const Command& command, Cursor& cursor);
   asio::awaitable<void> message_command();
+  asio::awaitable<void> wait_for_input();
   asio::awaitable<void> send();
   asio::awaitable<std::optional<std::string>> read_line();
   void end(std::string_view reason);
@@ -97,6 +106,7 @@ class Session final : public Listener {
 
   // session_updates.cc: what others did, told at the end of a command. On the worker.
   void report_changes(store::Account& account, const OwnFlags& own = {});
+  void report_count();
   void report_expunged(const store::UidRanges& uids);
   void report_flags(store::Account& account, const store::UidRanges& uids, const OwnFlags& own);
   store::MailboxChanges changes_from_snapshot(store::Account& account);
@@ -107,24 +117,34 @@ class Session final : public Listener {
 
   // session_auth.cc
   std::string capabilities() const;
-  bool passwords_allowed() const { return connection_->encrypted() || connection_->from_loopback(); }
+  std::string channel_binding() const;
+  bool passwords_allowed() const {
+    return connection_->encrypted() || (services_.loopback_is_private && connection_->from_loopback());
+  }
   asio::awaitable<Reply> capability(Cursor& arguments);
   asio::awaitable<Reply> noop(Cursor& arguments);
   asio::awaitable<Reply> logout(Cursor& arguments);
   asio::awaitable<Reply> id(Cursor& arguments);
+  asio::awaitable<Reply> language(Cursor& arguments);
   asio::awaitable<Reply> enable(Cursor& arguments);
+  bool enable_extension(std::string_view name);
   asio::awaitable<Reply> starttls(Cursor& arguments);
+  asio::awaitable<Reply> compress(Cursor& arguments);
+  asio::awaitable<Reply> unauthenticate(Cursor& arguments);
   asio::awaitable<Reply> login(Cursor& arguments);
   asio::awaitable<Reply> authenticate(Cursor& arguments);
   asio::awaitable<Reply> check_password(std::string user, std::string password);
   asio::awaitable<Reply> converse(sasl::Authenticator& authenticator, std::optional<std::string> initial);
-  Reply logged_in(store::AccountInfo account);
+  /// version: of the directory, from before it was asked.
+  Reply logged_in(store::AccountInfo account, uint64_t version);
+  asio::awaitable<bool> still_welcome();
   asio::awaitable<Reply> login_failed();
   asio::awaitable<std::optional<Reply>> banned(std::string user);
-  asio::awaitable<Reply> welcome(store::AccountInfo account);
+  asio::awaitable<Reply> welcome(store::AccountInfo account, uint64_t version);
   std::string with_domain(const std::string& user) const;
 
   // session_mailboxes.cc
+  ListSource list_source(store::Account& account, unsigned status_items) const;
   asio::awaitable<Reply> list(Cursor& arguments);
   asio::awaitable<Reply> lsub(Cursor& arguments);
   asio::awaitable<Reply> status(Cursor& arguments);
@@ -134,6 +154,7 @@ class Session final : public Listener {
   asio::awaitable<Reply> subscribe(Cursor& arguments);
   asio::awaitable<Reply> unsubscribe(Cursor& arguments);
   asio::awaitable<Reply> list_namespaces(Cursor& arguments);
+  void tell_namespaces();
   asio::awaitable<Reply> set_subscribed(Cursor& arguments, bool subscribed);
 
   // session_select.cc
@@ -141,19 +162,29 @@ class Session final : public Listener {
   asio::awaitable<Reply> close(Cursor& arguments);
   asio::awaitable<Reply> unselect(Cursor& arguments);
   Reply describe_selected(const store::MailboxSnapshot& snapshot);
+  asio::awaitable<void> tell_missed(const store::MailboxSnapshot& snapshot, const Resync& resync);
+  void report_vanished_earlier(const store::UidRanges& uids);
 
   // session_append.cc
   struct Upload;
-  asio::awaitable<Reply> append(Upload& upload);
-  asio::awaitable<void> receive(Upload& upload);
+  asio::awaitable<Reply> append(Cursor& arguments);
+  std::optional<Reply> begin_upload(Cursor& cursor, std::string_view verb, Upload& upload);
+  asio::awaitable<Reply> upload_messages(Upload& upload, Cursor cursor, bool literal_follows);
+  asio::awaitable<void> take_steps(Upload& upload);
+  asio::awaitable<void> take_literal(Upload& upload);
+  asio::awaitable<void> receive(Upload& upload, uint64_t count);
   asio::awaitable<void> skip_octets(uint64_t count);
-  asio::awaitable<std::optional<std::string>> finish_message();
-  asio::awaitable<std::optional<Reply>> refuse_early(Upload& upload);
-  asio::awaitable<Reply> commit_append(Upload& upload);
+  asio::awaitable<bool> next_stretch(Upload& upload);
+  asio::awaitable<void> refuse_early(Upload& upload, uint64_t size);
+  asio::awaitable<void> catenate(Upload& upload, std::string url);
+  bool copy_part(store::Account& account, Upload& upload, const MessageUrl& url);
+  asio::awaitable<Reply> commit_upload(Upload& upload);
+  Reply store_upload(store::Account& account, Upload& upload);
 
   // session_fetch.cc
   asio::awaitable<Reply> fetch(Cursor& arguments);
   asio::awaitable<void> fetch_all(FetchRun& run);
+  asio::awaitable<void> tell_vanished(SequenceSet set, store::ModSeq since);
   OwnFlags set_seen(store::Account& account, const store::UidRanges& uids);
 
   // session_store.cc
@@ -173,9 +204,40 @@ class Session final : public Listener {
 
   // session_search.cc
   asio::awaitable<Reply> search(Cursor& arguments);
+  asio::awaitable<Reply> multisearch(Cursor& arguments);
+  asio::awaitable<Reply> sort(Cursor& arguments);
+  asio::awaitable<Reply> thread(Cursor& arguments);
+  std::optional<Reply> prepare_search(SearchCommand& command) const;
+  SearchAnswer search_answer(const SearchCommand& command) const;
+  template <class Step>
+  asio::awaitable<void> in_slices(Step step, const std::optional<SearchRun>& run);
+  static Reply uid_required() { return Reply::bad("UIDONLY is on: use UIDs.").code("UIDREQUIRED"); }
 
   // session_idle.cc
   asio::awaitable<Reply> idle(Cursor& arguments);
+
+  // session_context.cc
+  struct SearchContext {
+    std::string tag;
+    bool uids = false;
+    SearchKey key;
+    store::UidRanges matching;       // as the client knows
+    std::optional<SortRun> sorting;  // of a SORT
+  };
+  asio::awaitable<Reply> cancel_update(Cursor& arguments);
+  void keep_context(const SearchCommand& command, SearchKey key, const std::vector<SearchRun::Found>& found,
+                    std::optional<SortRun> sorting = {});
+  void tell_context(const SearchContext& context, std::string_view word, size_t position, const store::UidRanges& uids);
+  void tell_left(SearchContext& context, const store::UidRanges& uids);
+  void tell_come(store::Account& account, SearchContext& context, const store::UidRanges& uids);
+  void leave_contexts(const store::UidRanges& expunged);
+  void update_contexts(store::Account& account, const store::UidRanges& changed);
+
+  // session_notify.cc
+  asio::awaitable<Reply> notify(Cursor& arguments);
+  Notify::Teller teller();
+  asio::awaitable<void> tell_news(bool idle);
+  asio::awaitable<void> fetch_new();
 
   Services& services_;
   std::shared_ptr<net::Connection> connection_;
@@ -190,10 +252,20 @@ class Session final : public Listener {
   unsigned command_flags_ = 0;
 
   std::optional<store::AccountInfo> account_;
+  uint64_t directory_version_ = 0;  // that account_ was read at, or is newer than
   std::optional<View> view_;
-  std::string user_;        // for log lines
+  std::optional<Notify> notify_;
+  std::vector<SearchContext> contexts_;  // of the selected mailbox
+  store::UidRanges new_uids_;            // told by EXISTS, and not fetched for NOTIFY yet
+  std::string user_;                     // for log lines
+  // What ENABLE switched on.
   bool condstore_ = false;  // RFC 7162 3.1: MODSEQ goes with every FETCH from now on
+  bool qresync_ = false;    // RFC 7162 3.2: VANISHED instead of EXPUNGE
+  bool uid_only_ = false;   // RFC 9586: UIDs instead of message numbers
+  bool utf8_ = false;       // RFC 9755: names and strings are UTF-8
+  bool rev2_ = false;       // RFC 9051: also no \Recent, and ESEARCH instead of SEARCH
   bool idling_ = false;
+  bool listening_ = false;   // NOTIFY is on
   bool saw_recent_ = false;  // new mail came in while this mailbox was selected
   size_t bad_commands_ = 0;
   size_t failed_logins_ = 0;

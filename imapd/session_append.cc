@@ -1,7 +1,11 @@
-// APPEND (RFC 3501 6.3.11, RFC 4315): the message streams from the connection into a spool, then into the account.
+// APPEND and REPLACE (RFC 9051 6.3.12; RFC 3502, 4469, 8508): the messages stream from the connection into a spool,
+// then into the account, all of them or none.
+#include <algorithm>
 #include <system_error>
 
 #include "common/base/log.h"
+#include "imapd/fetch.h"
+#include "imapd/section.h"
 #include "imapd/session.h"
 #include "store/message_source.h"
 
@@ -10,96 +14,194 @@ namespace {
 
 /// Refused non-synchronising literals up to this size are read and dropped; after longer ones the connection is closed.
 constexpr uint64_t kMaxSkipped = 256 << 20;
+/// Octets of all messages of one APPEND, in messages of the largest size.
+constexpr uint64_t kMaxUploadInMessages = 4;
+constexpr uint64_t kMaxUrl = 8 << 10;   // octets
+constexpr uint64_t kPiece = 256 << 10;  // octets that are copied at once
+
+Reply no_target() {
+  return Reply::no("There is no mailbox of this name.").code("TRYCREATE");
+}
+
+Reply bad_url(std::string_view url) {
+  std::string code = "BADURL ";
+  append_string(code, url.substr(0, url.find_first_of("\r\n")));
+  return Reply::no("The URL names no part of a message of this account.").code(std::move(code));
+}
 
 }  // namespace
 
 struct Session::Upload {
-  AppendCommand command;
-  LiteralHead head;
-  std::shared_ptr<store::Spool> spool;
-  std::string failure;  // why the octets could not be kept
-  bool taken = false;   // the literal and what follows it were read
+  struct Message {
+    FlagNames flags;
+    std::optional<UnixTime> date;
+    uint64_t offset = 0, size = 0;  // in the spool
+  };
+  std::string mailbox;
+  std::optional<store::Uid> replaced;
+  AppendReader reader;
+  std::vector<AppendStep> steps;
+  std::vector<Message> messages;
+  std::shared_ptr<store::Spool> spool;  // all of them, one behind the other
+  std::string url;                      // that is being received
+  bool to_url = false;
+  std::string failure;           // why the octets could not be kept
+  std::optional<Reply> refused;  // the rest is only read to its end
 };
 
+/// A command whose text ends at the literal of a message.
 asio::awaitable<void> Session::message_command() {
   ++commands_;
   config_ = services_.config.get();
   command_flags_ = 0;
-  Cursor cursor(framer_.text());
+  Cursor cursor(framer_.text(), utf8_);
   std::string verb;
   Upload upload;
-  upload.head = framer_.message();
-  upload.spool = std::make_shared<store::Spool>(services_.spool);
-  std::optional<Reply> reply;
-  if (!parse_verb(cursor, tag_, verb) || !parse_append(cursor, upload.command)) {
+  if (!parse_verb(cursor, tag_, verb)) {
     tag_ = framer_.tag();
-    reply = Reply::refused(cursor);
+    upload.refused = Reply::refused(cursor);
   } else {
-    try {
-      reply = co_await append(upload);
-    } catch (const store::SqliteError& error) {
-      reply = failed("APPEND", error);
-    }
+    upload.refused = begin_upload(cursor, verb, upload);
   }
-  // What is under way of a refused message has to be read before the next command.
-  if (!upload.taken && !upload.head.synchronising) {
-    if (upload.head.size > kMaxSkipped) {
-      reply->append_to(out_, tag_);
-      untagged("BYE The message is too long to wait for its end.");
-      state_ = kLogout;
-      co_return;
-    }
-    co_await skip_octets(upload.head.size);
-    co_await finish_message();
+  std::optional<Reply> reply;
+  try {
+    reply = co_await upload_messages(upload, cursor, true);
+  } catch (const store::SqliteError& error) {
+    reply = failed(verb, error);
   }
-  reply->append_to(out_, tag_);
+  if (!tag_.empty()) reply->append_to(out_, tag_);  // else the answer is there, with the goodbye
 }
 
-asio::awaitable<Reply> Session::append(Upload& upload) {
-  if (auto refused = co_await refuse_early(upload)) co_return *refused;
-  if (upload.head.synchronising) out_ += "+ Go on.\r\n";
-  co_await send();
-  co_await receive(upload);
-  upload.taken = true;
-  if (auto problem = co_await finish_message()) co_return Reply::bad(*problem);
-  if (!upload.failure.empty()) {
-    log_error("append_failed", {{"session", number_}, {"user", user_}, {"error", upload.failure}});
-    Reply reply = Reply::no("The server cannot keep the message: its disk is full or broken. Please try again later.");
-    co_return reply.code("UNAVAILABLE");
-  }
-  co_return co_await commit_append(upload);
+/// One without a literal: it may be put together from messages that are here (RFC 4469).
+asio::awaitable<Reply> Session::append(Cursor& arguments) {
+  Upload upload;
+  upload.refused = begin_upload(arguments, "APPEND", upload);
+  co_return co_await upload_messages(upload, arguments, false);
 }
 
-/// Whether the message can be refused before it is sent. Small ones are not worth the question.
-asio::awaitable<std::optional<Reply>> Session::refuse_early(Upload& upload) {
-  if (upload.head.size == 0) co_return Reply::no("A message of no octets is none.");
-  if (upload.head.size > config_->imap.max_append_size) {
-    Reply reply = Reply::no(fmt::format("A message may have {} octets at most.", config_->imap.max_append_size));
-    co_return reply.code("TOOBIG");
+std::optional<Reply> Session::begin_upload(Cursor& cursor, std::string_view verb, Upload& upload) {
+  upload.spool = std::make_shared<store::Spool>(services_.spool);
+  if (verb == "APPEND") {
+    AppendCommand command;
+    if (!parse_append(cursor, command)) return Reply::refused(cursor);
+    upload.mailbox = std::move(command.mailbox);
+    return std::nullopt;
   }
-  if (upload.head.size <= store::kChunkSize) co_return std::nullopt;
-  std::optional<Reply> refused;
+  ReplaceCommand command;
+  if (!parse_replace(cursor, command)) return Reply::refused(cursor);
+  if (!view_) return Reply::bad("No mailbox is selected.");
+  bool uids = verb == "UID REPLACE";
+  if (!uids && uid_only_) return uid_required();
+  if (view_->read_only()) return Reply::no("The mailbox was opened with EXAMINE; it is read only.");
+  SequenceSet set;
+  set.ranges.push_back({command.number, command.number});
+  NumberRanges numbers = view_->numbers(set, uids);
+  if (numbers.empty()) {
+    return uids ? Reply::no("There is no message of this UID.") : Reply::bad("There is no message of this number.");
+  }
+  upload.replaced = view_->uid_of(numbers.front().first);
+  upload.mailbox = std::move(command.mailbox);
+  return std::nullopt;
+}
+
+/// Stretches of text and literals in turn, to the end of the command.
+asio::awaitable<Reply> Session::upload_messages(Upload& upload, Cursor cursor, bool literal_follows) {
+  for (;;) {
+    if (!upload.refused && !upload.reader.read(cursor, literal_follows, upload.steps))
+      upload.refused = Reply::refused(cursor);
+    if (!upload.refused && upload.replaced && upload.reader.messages() > 1)
+      upload.refused = Reply::bad("REPLACE takes one message.");
+    if (!upload.refused) co_await take_steps(upload);
+    if (!literal_follows) break;
+    // Who is refused at a synchronising literal says nothing more of this command.
+    bool synchronising = framer_.message().synchronising;
+    if (!upload.refused) co_await refuse_early(upload, framer_.message().size);
+    if (upload.refused && synchronising) co_return *upload.refused;
+    co_await take_literal(upload);
+    if (state_ == kLogout) co_return *upload.refused;
+    literal_follows = co_await next_stretch(upload);
+    if (state_ == kLogout) co_return *upload.refused;
+    cursor = Cursor(framer_.text(), utf8_);
+  }
+  if (upload.refused) co_return *upload.refused;
+  co_return co_await commit_upload(upload);
+}
+
+asio::awaitable<void> Session::take_steps(Upload& upload) {
+  for (AppendStep& step : std::exchange(upload.steps, {})) {
+    switch (step.kind) {
+      case AppendStep::Kind::begin:
+        upload.messages.push_back({std::move(step.flags), step.date, upload.spool->size(), 0});
+        break;
+      case AppendStep::Kind::literal:
+      case AppendStep::Kind::url_literal:
+        upload.to_url = step.kind == AppendStep::Kind::url_literal;
+        break;
+      case AppendStep::Kind::url:
+        co_await catenate(upload, std::move(step.url));
+        break;
+      case AppendStep::Kind::end:
+        upload.messages.back().size = upload.spool->size() - upload.messages.back().offset;
+        if (upload.messages.back().size == 0) upload.refused = Reply::no("A message of no octets is none.");
+        break;
+    }
+    if (upload.refused) co_return;
+  }
+}
+
+/// Whether a literal can be refused before it is sent. Small ones are not worth the question.
+asio::awaitable<void> Session::refuse_early(Upload& upload, uint64_t size) {
+  uint64_t most = config_->imap.max_append_size;
+  uint64_t whole = upload.messages.empty() ? size : upload.spool->size() - upload.messages.back().offset + size;
+  if (upload.to_url ? size > kMaxUrl : whole > most) {
+    upload.refused = Reply::no(fmt::format("A message may have {} octets at most.", most)).code("TOOBIG");
+  } else if (upload.spool->size() + size > most * kMaxUploadInMessages) {
+    upload.refused = Reply::no("These are too many octets for one APPEND; send the messages one by one.").code("LIMIT");
+  }
+  if (upload.refused || size <= store::kChunkSize) co_return;
   auto job = [&](store::Account& account) {
-    if (!account.find_mailbox(upload.command.mailbox)) {
-      refused = Reply::no("There is no mailbox of this name.").code("TRYCREATE");
-    } else if (account_->quota != 0 && account.used_bytes() + upload.head.size > account_->quota) {
-      refused =
+    if (!account.find_mailbox(upload.mailbox)) {
+      upload.refused = no_target();
+    } else if (account_->quota != 0 && account.used_bytes() + upload.spool->size() + size > account_->quota) {
+      upload.refused =
           Reply::no("The account is over its quota with this message. Delete mail, or ask for more.").code("OVERQUOTA");
     }
   };
   co_await on_account(job);
-  co_return refused;
 }
 
-asio::awaitable<void> Session::receive(Upload& upload) {
+asio::awaitable<void> Session::take_literal(Upload& upload) {
+  LiteralHead head = framer_.message();
+  if (upload.refused && head.size > kMaxSkipped) {
+    upload.refused->append_to(out_, tag_);
+    tag_.clear();
+    untagged("BYE The message is too long to wait for its end.");
+    state_ = kLogout;
+    co_return;
+  }
+  if (upload.refused) co_return co_await skip_octets(head.size);
+  if (head.synchronising) out_ += "+ Go on.\r\n";
+  co_await send();
+  co_await receive(upload, head.size);
+  if (!upload.failure.empty()) {
+    log_error("append_failed", {{"session", number_}, {"user", user_}, {"error", upload.failure}});
+    upload.refused =
+        Reply::no("The server cannot keep the message: its disk is full or broken. Please try again later.")
+            .code("UNAVAILABLE");
+  } else if (std::exchange(upload.to_url, false)) {
+    co_await catenate(upload, std::exchange(upload.url, {}));
+  }
+}
+
+asio::awaitable<void> Session::receive(Upload& upload, uint64_t count) {
   connection_->set_busy(true);
-  while (upload.head.size > 0) {
+  while (count > 0) {
     if (connection_->input().empty()) {
       connection_->set_deadline(config_->imap.idle_timeout);
       co_await connection_->read_more();
     }
-    std::string_view piece =
-        connection_->input().substr(0, static_cast<size_t>(std::min<uint64_t>(upload.head.size, SIZE_MAX)));
+    std::string_view piece = connection_->input();
+    piece = piece.substr(0, static_cast<size_t>(std::min<uint64_t>(count, piece.size())));
     auto keep = [&] {
       try {
         if (upload.failure.empty()) upload.spool->append(piece);
@@ -107,12 +209,14 @@ asio::awaitable<void> Session::receive(Upload& upload) {
         upload.failure = error.what();
       }
     };
-    if (upload.spool->will_write(piece.size())) {
+    if (upload.to_url) {
+      upload.url += piece;
+    } else if (upload.spool->will_write(piece.size())) {
       co_await services_.workers.run(keep);
     } else {
       keep();
     }
-    upload.head.size -= piece.size();
+    count -= piece.size();
     connection_->consume(piece.size());
   }
 }
@@ -130,9 +234,8 @@ asio::awaitable<void> Session::skip_octets(uint64_t count) {
   }
 }
 
-/// Reads what follows the octets of a message up to the end of the command; gives what is wrong with it.
-asio::awaitable<std::optional<std::string>> Session::finish_message() {
-  std::optional<std::string> problem;
+/// Reads what follows the octets of a literal. True: another literal comes behind it.
+asio::awaitable<bool> Session::next_stretch(Upload& upload) {
   framer_.message_taken();
   for (;;) {
     Framer::Step step = framer_.next(connection_->input());
@@ -143,55 +246,112 @@ asio::awaitable<std::optional<std::string>> Session::finish_message() {
         co_await connection_->read_more();
         continue;
       case Framer::Event::command:
-        if (!framer_.text().empty()) problem = "An APPEND ends with its message.";
-        co_return problem;
+        co_return false;
       case Framer::Event::message:
-        problem = "An APPEND takes one message.";
-        if (framer_.message().synchronising) co_return problem;
-        if (framer_.message().size <= kMaxSkipped) {
-          co_await skip_octets(framer_.message().size);
-          framer_.message_taken();
-          continue;
-        }
-        state_ = kLogout;
-        co_return problem;
+        co_return true;
       default:
-        if (step.event == Framer::Event::fatal) state_ = kLogout;
-        problem = "An APPEND ends with its message.";
-        co_return problem;
+        if (!upload.refused) upload.refused = Reply::bad(framer_.problem());
+        if (step.event == Framer::Event::fatal) {
+          upload.refused->append_to(out_, tag_);
+          tag_.clear();
+          untagged("BYE What follows cannot be told from commands.");
+          state_ = kLogout;
+        }
+        co_return false;
     }
   }
 }
 
-asio::awaitable<Reply> Session::commit_append(Upload& upload) {
-  const AppendCommand& command = upload.command;
+/// Appends what a URL names to the message in hand.
+asio::awaitable<void> Session::catenate(Upload& upload, std::string url) {
+  auto parsed = parse_message_url(url);
+  bool found = parsed && (view_ || !parsed->mailbox.empty());
+  auto job = [&](store::Account& account) {
+    try {
+      found = copy_part(account, upload, *parsed);
+    } catch (const std::system_error& error) {
+      upload.failure = error.what();
+    }
+  };
+  if (found) co_await on_account(job);
+  if (!upload.failure.empty()) {
+    log_error("append_failed", {{"session", number_}, {"user", user_}, {"error", upload.failure}});
+    upload.refused = Reply::no("The server's disk is full or broken. Please try again later.").code("UNAVAILABLE");
+  } else if (!found) {
+    upload.refused = bad_url(url);
+  }
+}
+
+/// False: there is no such part. What would make the message too long is refused.
+bool Session::copy_part(store::Account& account, Upload& upload, const MessageUrl& url) {
+  auto mailbox = url.mailbox.empty() ? account.mailbox(view_->mailbox()) : account.find_mailbox(url.mailbox);
+  if (!mailbox || (url.uid_validity && *url.uid_validity != mailbox->uid_validity)) return false;
+  std::optional<Octets> octets;
+  store::MessageId message = 0;
+  account.scan(mailbox->id, {url.uid, url.uid}, store::kWantIndex, [&](const store::MessageRow& row) {
+    MimeIndex index = MimeIndex::deserialize(row.index).value_or(MimeIndex{});
+    octets = find_octets(url.section, index, row.prefix_size, row.size);
+    message = row.message;
+    return false;
+  });
+  if (!octets) return false;
+  Octets left = cut(*octets, url.partial);
+  uint64_t whole = upload.spool->size() - upload.messages.back().offset + left.length;
+  if (whole > config_->imap.max_append_size) {
+    upload.refused = Reply::no("The message would become larger than one may be.").code("TOOBIG");
+    return true;
+  }
+  std::string piece;
+  while (left.length > 0) {
+    piece.clear();
+    account.read(message, left.offset, std::min(left.length, kPiece), piece);
+    if (piece.empty()) return false;
+    upload.spool->append(piece);
+    left.offset += piece.size();
+    left.length -= piece.size();
+  }
+  return true;
+}
+
+asio::awaitable<Reply> Session::commit_upload(Upload& upload) {
   std::optional<Reply> reply;
   auto job = [&](store::Account& account) {
-    auto mailbox = account.find_mailbox(command.mailbox);
-    if (!mailbox) {
-      reply = Reply::no("There is no mailbox of this name.").code("TRYCREATE");
-      return;
-    }
-    store::PreparedMessage message = store::prepare_message(upload.spool);
-    store::Edit edit(account);
-    auto keywords = edit.keyword_bits(command.flags.keywords);
-    if (!keywords) {
-      reply = reply_for(keywords.error());
-      return;
-    }
-    auto uid = edit.append(mailbox->id, message, "", keywords->with(command.flags.system),
-                           command.date.value_or(services_.clock.unix_time()), 0, account_->quota);
-    if (!uid) {
-      reply = reply_for(uid.error(), true);
-      return;
-    }
-    store::Flushed flushed = edit.commit_flushed();
-    reply = Reply::done(flushed, "Kept.").code(fmt::format("APPENDUID {} {}", mailbox->uid_validity, *uid));
-    report_changes(account);
+    reply = store_upload(account, upload);
+    if (reply->is_ok()) report_changes(account);
   };
   co_await on_account(job);
   if (reply->is_ok()) tell_others();
   co_return *reply;
+}
+
+Reply Session::store_upload(store::Account& account, Upload& upload) {
+  auto mailbox = account.find_mailbox(upload.mailbox);
+  if (!mailbox) return no_target();
+  std::vector<store::PreparedMessage> prepared;
+  bool one = upload.messages.size() == 1;
+  if (one) prepared.push_back(store::prepare_message(upload.spool));  // before the writers' lock is taken
+  store::Edit edit(account);
+  store::UidRanges uids;
+  for (const Upload::Message& message : upload.messages) {
+    if (!one) {
+      prepared.clear();
+      auto part = std::make_shared<store::Spool>(upload.spool, message.offset, message.size);
+      prepared.push_back(store::prepare_message(std::move(part)));
+    }
+    auto keywords = edit.keyword_bits(message.flags.keywords);
+    if (!keywords) return reply_for(keywords.error());
+    auto uid = edit.append(mailbox->id, prepared.front(), "", keywords->with(message.flags.system),
+                           message.date.value_or(services_.clock.unix_time()), 0, account_->quota);
+    if (!uid) return reply_for(uid.error(), true);
+    store::append_uid(uids, *uid);
+  }
+  if (upload.replaced && edit.remove(view_->mailbox(), {{*upload.replaced, *upload.replaced}}).empty())
+    return Reply::no("The message to replace is gone.").code("EXPUNGEISSUED");
+  store::Flushed flushed = edit.commit_flushed();
+  std::string code = fmt::format("APPENDUID {} {}", mailbox->uid_validity, store::format_ranges(uids));
+  if (!upload.replaced) return Reply::done(flushed, "Kept.").code(code);
+  untagged(fmt::format("OK [{}] Kept.", code));  // before the EXPUNGE (RFC 8508 3.3)
+  return Reply::done(flushed, "Replaced.");
 }
 
 }  // namespace postrider::imap

@@ -1,5 +1,6 @@
 // Commands of any state and those before login (RFC 3501 6.1, 6.2): CAPABILITY, NOOP, LOGOUT, ID, ENABLE, STARTTLS,
 // LOGIN, AUTHENTICATE.
+#include "common/base/ascii.h"
 #include "common/base/log.h"
 #include "common/mail/utf8.h"
 #include "common/net/address_limits.h"
@@ -9,24 +10,34 @@
 namespace postrider::imap {
 namespace {
 
-/// What works, and nothing else (RFC 3501 6.1.1).
-constexpr std::string_view kBase = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE";
+/// What works, and nothing else (RFC 9051 6.1.1).
+constexpr std::string_view kBase = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE";
 constexpr std::string_view kAfterLogin =
-    " NAMESPACE CHILDREN UIDPLUS MOVE UNSELECT CONDSTORE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS "
-    "STATUS=SIZE WITHIN";
+    " NAMESPACE CHILDREN UIDPLUS MOVE UNSELECT CONDSTORE QRESYNC ESEARCH SEARCHRES PARTIAL BINARY UTF8=ACCEPT UIDONLY "
+    "MULTIAPPEND CATENATE REPLACE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE WITHIN OBJECTID "
+    "SAVEDATE PREVIEW UNAUTHENTICATE SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES INPROGRESS "
+    "MULTISEARCH LANGUAGE I18NLEVEL=1 NOTIFY CONTEXT=SEARCH CONTEXT=SORT";
 
 }  // namespace
 
 std::string Session::capabilities() const {
   std::string words(kBase);
   words += kAfterLogin;
+  append_format(words, " APPENDLIMIT={}", config_->imap.max_append_size);
+  if (!connection_->compressed()) words += " COMPRESS=DEFLATE";
   if (account_) return words;
   if (!connection_->encrypted() && services_.tls) words += " STARTTLS";
   if (!passwords_allowed()) words += " LOGINDISABLED";
+  if (!channel_binding().empty()) append_format(words, " AUTH={}", to_string(sasl::MechanismName::scram_sha_256_plus));
   for (sasl::MechanismName name : sasl::kMechanismNames) {
     if (passwords_allowed() || !sasl::reveals_password(name)) append_format(words, " AUTH={}", sasl::to_string(name));
   }
   return words;
+}
+
+/// tls-exporter is safe with TLS 1.3 (RFC 9266 4.2); empty otherwise.
+std::string Session::channel_binding() const {
+  return connection_->tls().protocol == "TLSv1.3" ? connection_->tls_exporter() : std::string();
 }
 
 asio::awaitable<Reply> Session::capability(Cursor& arguments) {
@@ -58,17 +69,52 @@ asio::awaitable<Reply> Session::id(Cursor& arguments) {
   co_return Reply::ok("Pleased to meet you.");
 }
 
+/// RFC 5255 3: what is said to people is English, the default that everybody may be asked to read.
+asio::awaitable<Reply> Session::language(Cursor& arguments) {
+  std::vector<std::string> tags;
+  if (!parse_language(arguments, tags)) co_return Reply::refused(arguments);
+  if (tags.empty()) {
+    untagged("LANGUAGE (EN I-DEFAULT)");
+    co_return Reply::ok("These are spoken here.");
+  }
+  for (const std::string& tag : tags) {
+    bool english = iequals(tag, "EN") || istarts_with(tag, "EN-");
+    if (!english && !iequals(tag, "I-DEFAULT") && !iequals(tag, "DEFAULT")) continue;
+    untagged(english ? "LANGUAGE (EN)" : "LANGUAGE (I-DEFAULT)");
+    if (account_) tell_namespaces();
+    co_return Reply::ok("So be it.");
+  }
+  co_return Reply::no("None of these languages is spoken here.");
+}
+
 asio::awaitable<Reply> Session::enable(Cursor& arguments) {
   EnableCommand command;
   if (!parse_enable(arguments, command)) co_return Reply::refused(arguments);
   std::string enabled;
   for (const std::string& name : command.names) {
-    if (name != "CONDSTORE" || !enabled.empty()) continue;
-    enable_condstore();
-    enabled += " CONDSTORE";
+    std::string word = name == "IMAP4REV2" ? "IMAP4rev2" : name;
+    if (enable_extension(name) && enabled.find(" " + word) == std::string::npos) enabled += " " + word;
   }
   untagged("ENABLED" + enabled);
   co_return Reply::ok("Done.");
+}
+
+/// False: there is nothing of that name to switch on.
+bool Session::enable_extension(std::string_view name) {
+  if (name == "CONDSTORE" || name == "QRESYNC") {
+    enable_condstore();
+    qresync_ |= name == "QRESYNC";
+  } else if (name == "UTF8=ACCEPT") {
+    utf8_ = true;
+  } else if (name == "UIDONLY") {
+    uid_only_ = true;
+  } else if (name == "IMAP4REV2") {
+    rev2_ = utf8_ = true;
+    if (view_) view_->forget_recent();
+  } else {
+    return false;
+  }
+  return true;
 }
 
 asio::awaitable<Reply> Session::starttls(Cursor& arguments) {
@@ -82,6 +128,43 @@ asio::awaitable<Reply> Session::starttls(Cursor& arguments) {
   if (!clean) log_warn("plaintext_after_starttls", {{"session", number_}, {"remote", connection_->remote_address()}});
   framer_ = Framer();
   // The tagged OK went out in clear; nothing more is said.
+  tag_.clear();
+  co_return Reply::ok("");
+}
+
+/// RFC 4978.
+asio::awaitable<Reply> Session::compress(Cursor& arguments) {
+  std::string algorithm;
+  if (!parse_compress(arguments, algorithm)) co_return Reply::refused(arguments);
+  if (algorithm != "DEFLATE") co_return Reply::no("DEFLATE is the only compression here.");
+  if (connection_->compressed()) {
+    Reply reply = Reply::no("Compression is active already.");
+    co_return reply.code("COMPRESSIONACTIVE");
+  }
+  Reply::ok("Compressed from here on.").append_to(out_, tag_);
+  co_await send();
+  connection_->start_compression();
+  // The tagged OK went out uncompressed; nothing more is said.
+  tag_.clear();
+  co_return Reply::ok("");
+}
+
+/// Everything is as it was before the login, but TLS (RFC 8437).
+asio::awaitable<Reply> Session::unauthenticate(Cursor& arguments) {
+  if (!parse_nothing(arguments)) co_return Reply::refused(arguments);
+  deselect();
+  services_.registry.leave(account_->id, loop_, *this);
+  account_.reset();
+  user_.clear();
+  state_ = kNotAuthenticated;
+  condstore_ = qresync_ = uid_only_ = utf8_ = rev2_ = false;
+  notify_.reset();
+  listening_ = false;
+  framer_.set_limits(kLimitsBeforeLogin);
+  connection_->set_deadline(config_->imap.login_timeout);
+  Reply::ok("You are nobody now.").code("CAPABILITY " + capabilities()).append_to(out_, tag_);
+  co_await send();
+  if (connection_->compressed()) connection_->stop_compression();
   tag_.clear();
   co_return Reply::ok("");
 }
@@ -116,13 +199,13 @@ std::string Session::with_domain(const std::string& user) const {
 }
 
 /// A login that succeeded: who has been here before is let in while strangers guess.
-asio::awaitable<Reply> Session::welcome(store::AccountInfo account) {
+asio::awaitable<Reply> Session::welcome(store::AccountInfo account, uint64_t version) {
   std::string address = net::network_of(connection_->remote_address());
   if (!services_.guard.is_noted(address, account.address)) {
     auto note = [&guard = services_.guard, address, user = account.address] { guard.succeeded(address, user); };
     co_await services_.workers.run(std::move(note));
   }
-  co_return logged_in(std::move(account));
+  co_return logged_in(std::move(account), version);
 }
 
 asio::awaitable<Reply> Session::check_password(std::string user, std::string password) {
@@ -155,10 +238,10 @@ asio::awaitable<Reply> Session::check_password(std::string user, std::string pas
   if (verified && !known) services_.logins.put(version, user, *found);
   user_ = std::move(user);
   if (!verified || !found->account.enabled) co_return co_await login_failed();
-  co_return co_await welcome(std::move(found->account));
+  co_return co_await welcome(std::move(found->account), version);
 }
 
-Reply Session::logged_in(store::AccountInfo account) {
+Reply Session::logged_in(store::AccountInfo account, uint64_t version) {
   size_t most = config_->imap.max_connections_per_user;
   if (!services_.registry.enter(account.id, loop_, *this, most)) {
     std::string words = fmt::format("{} has {} connections open, and that is the limit. Close one and try again.",
@@ -167,10 +250,36 @@ Reply Session::logged_in(store::AccountInfo account) {
     return Reply::no(words).code("LIMIT");
   }
   user_ = account.address;
+  directory_version_ = version;
   account_ = std::move(account);
   state_ = kAuthenticated;
   framer_.set_limits(kLimitsAfterLogin);
   return Reply::ok("Welcome.").code("CAPABILITY " + capabilities());
+}
+
+/// Looks again when the directory has changed: an account that is gone or disabled has no sessions, and a quota holds
+/// at once. False: goodbye was said.
+asio::awaitable<bool> Session::still_welcome() {
+  uint64_t version = services_.directory.version();
+  if (!account_ || version == directory_version_) co_return true;
+  std::optional<store::AccountInfo> now;
+  auto look_up = [&] {
+    try {
+      now = services_.directory.with([&](store::Directory& directory) { return directory.account(account_->id); });
+    } catch (const store::SqliteError& error) {
+      log_error("account_not_checked", {{"session", number_}, {"user", user_}, {"error", error.what()}});
+      now = account_;  // a directory that cannot be read closes no session
+    }
+  };
+  co_await services_.workers.run(look_up);
+  if (now && now->enabled) {
+    account_->quota = now->quota;
+    directory_version_ = version;
+    co_return true;
+  }
+  untagged("BYE This account was closed by its administrator.");
+  state_ = kLogout;
+  co_return false;
 }
 
 asio::awaitable<Reply> Session::login_failed() {
@@ -192,18 +301,20 @@ asio::awaitable<Reply> Session::login_failed() {
 asio::awaitable<Reply> Session::authenticate(Cursor& arguments) {
   AuthenticateCommand command;
   if (!parse_authenticate(arguments, command)) co_return Reply::refused(arguments);
-  auto name = sasl::parse_mechanism_name(command.mechanism);
+  std::string binding = channel_binding();
+  auto name = sasl::parse_mechanism_name(command.mechanism, !binding.empty());
   if (!name) co_return Reply::no("There is no such mechanism; CAPABILITY names those that work.");
   if (sasl::reveals_password(*name) && !passwords_allowed()) {
     Reply reply = Reply::no("Passwords are taken under TLS only: say STARTTLS, or connect to the IMAPS port.");
     co_return reply.code("PRIVACYREQUIRED");
   }
-  sasl::Authenticator authenticator(*name, services_.fakes);
+  sasl::Authenticator authenticator(*name, services_.fakes, std::move(binding));
   co_return co_await converse(authenticator, std::move(command.initial));
 }
 
 asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std::optional<std::string> initial) {
   std::optional<store::Directory::Login> found;
+  uint64_t version = 0;
   sasl::Outcome outcome = authenticator.begin(initial);
   for (;;) {
     if (auto* challenge = std::get_if<sasl::Challenge>(&outcome)) {
@@ -215,6 +326,7 @@ asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std
       co_return co_await check_password(std::move(check->user), std::move(check->password));
     } else if (auto* need = std::get_if<sasl::NeedCredentials>(&outcome)) {
       user_ = need->user;
+      version = services_.directory.version();
       if (auto refusal = co_await banned(user_)) co_return std::move(*refusal);
       auto look_up = [&] {
         found = services_.directory.with(
@@ -224,7 +336,7 @@ asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std
       outcome = authenticator.supply(found ? &found->password : nullptr);
     } else if (std::holds_alternative<sasl::Authenticated>(outcome)) {
       if (!found || !found->account.enabled) co_return co_await login_failed();
-      co_return co_await welcome(std::move(found->account));
+      co_return co_await welcome(std::move(found->account), version);
     } else {
       sasl::FailureKind kind = std::get<sasl::Failed>(outcome).kind;
       if (kind == sasl::FailureKind::rejected) co_return co_await login_failed();

@@ -26,10 +26,9 @@ asio::awaitable<Reply> Session::idle(Cursor& arguments) {
   connection_->set_deadline(config_->imap.idle_timeout);
   connection_->set_busy(false);
   framer_.expect_line();
-  auto update = [this](store::Account& account) { report_changes(account); };
   bool changed = true;  // something may have happened since the last command
   for (;;) {
-    if (std::exchange(changed, false) && view_) co_await on_account(update);
+    if (std::exchange(changed, false) && (view_ || notify_)) co_await tell_news(true);
     Framer::Step step = framer_.next(connection_->input());
     connection_->consume(step.consumed);
     if (step.event == Framer::Event::line) break;
@@ -37,6 +36,7 @@ asio::awaitable<Reply> Session::idle(Cursor& arguments) {
     co_await send();
     if (co_await connection_->wait_input_or_notify() == net::Connection::Wake::notified) {
       changed = true;
+      if (!co_await still_welcome()) co_return Reply::no("The session ends.");
     } else {
       co_await connection_->read_more();
     }

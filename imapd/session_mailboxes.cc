@@ -25,11 +25,22 @@ Edited edit_mailboxes(store::Account& account, Change&& change) {
 
 }  // namespace
 
+ListSource Session::list_source(store::Account& account, unsigned status_items) const {
+  ListSource source;
+  source.mailboxes = account.mailboxes();
+  source.subscriptions = account.subscriptions();
+  source.utf8 = utf8_;
+  source.status = [this, &account, status_items](const store::Mailbox& mailbox) {
+    return status_values(account, mailbox, status_items, config_->imap.max_append_size);
+  };
+  return source;
+}
+
 asio::awaitable<Reply> Session::list(Cursor& arguments) {
   ListCommand command;
   if (!parse_list(arguments, command)) co_return Reply::refused(arguments);
   auto job = [&](store::Account& account) {
-    append_list(out_, command, account.mailboxes(), account.subscriptions());
+    append_list(out_, command, list_source(account, command.return_status));
     report_changes(account);
   };
   co_await on_account(job);
@@ -40,7 +51,7 @@ asio::awaitable<Reply> Session::lsub(Cursor& arguments) {
   ListCommand command;
   if (!parse_lsub(arguments, command)) co_return Reply::refused(arguments);
   auto job = [&](store::Account& account) {
-    append_lsub(out_, command, account.mailboxes(), account.subscriptions());
+    append_lsub(out_, command, list_source(account, 0));
     report_changes(account);
   };
   co_await on_account(job);
@@ -57,9 +68,9 @@ asio::awaitable<Reply> Session::status(Cursor& arguments) {
     found = mailbox.has_value();
     if (!found) return;
     out_ += "* STATUS ";
-    append_mailbox(out_, mailbox->name);
+    append_mailbox(out_, mailbox->name, utf8_);
     out_ += ' ';
-    append_status(out_, command.items, status_values(*mailbox));
+    append_status(out_, command.items, status_values(account, *mailbox, command.items, config_->imap.max_append_size));
     out_ += "\r\n";
     report_changes(account);
   };
@@ -84,12 +95,19 @@ asio::awaitable<Reply> Session::create(Cursor& arguments) {
     }
     use = *known;
   }
+  store::MailboxId id = 0;
   auto job = [&](store::Account& account) {
-    return edit_mailboxes(account, [&](store::Edit& edit) { return edit.create_mailbox(command.mailbox, use); });
+    return edit_mailboxes(account, [&](store::Edit& edit) {
+      auto created = edit.create_mailbox(command.mailbox, use);
+      id = created.value_or(0);
+      return created;
+    });
   };
   Edited edited = co_await on_account(job);
   if (!edited) co_return reply_for(edited.error());
-  co_return Reply::done(*edited, "Created.");
+  tell_others();
+  Reply reply = Reply::done(*edited, "Created.");
+  co_return reply.code(fmt::format("MAILBOXID ({})", mailbox_id(id)));
 }
 
 asio::awaitable<Reply> Session::delete_named(Cursor& arguments) {
@@ -133,6 +151,7 @@ asio::awaitable<Reply> Session::set_subscribed(Cursor& arguments, bool subscribe
   };
   Edited edited = co_await on_account(job);
   if (!edited) co_return reply_for(edited.error());
+  tell_others();
   co_return Reply::done(*edited, subscribed ? "Subscribed." : "Unsubscribed.");
 }
 
@@ -146,8 +165,12 @@ asio::awaitable<Reply> Session::unsubscribe(Cursor& arguments) {
 
 asio::awaitable<Reply> Session::list_namespaces(Cursor& arguments) {
   if (!parse_nothing(arguments)) co_return Reply::refused(arguments);
-  untagged(fmt::format("NAMESPACE ((\"\" \"{}\")) NIL NIL", kDelimiter));
+  tell_namespaces();
   co_return Reply::ok("All mailboxes here are your own.");
+}
+
+void Session::tell_namespaces() {
+  untagged(fmt::format("NAMESPACE ((\"\" \"{}\")) NIL NIL", kDelimiter));
 }
 
 }  // namespace postrider::imap

@@ -1,7 +1,12 @@
-// SEARCH and UID SEARCH (RFC 3501 6.4.4).
+// SEARCH, SORT and THREAD (RFC 9051 6.4.4; RFC 5256, 5267, 9585).
+#include "common/base/ascii.h"
 #include "common/mail/charset.h"
+#include "common/mail/header.h"
 #include "imapd/search.h"
+#include "imapd/search_result.h"
 #include "imapd/session.h"
+#include "imapd/sort.h"
+#include "imapd/thread.h"
 
 namespace postrider::imap {
 namespace {
@@ -11,35 +16,144 @@ void convert_to_utf8(SearchKey& key, std::string_view charset) {
   for (SearchKey& child : key.children) convert_to_utf8(child, charset);
 }
 
+ThreadMessage thread_message(const store::MessageRow& row, uint32_t number) {
+  ThreadMessage message;
+  message.number = number;
+  std::string references, in_reply_to;
+  HeaderReader reader(row.head);
+  while (auto field = reader.next()) {
+    if (iequals(field->name, "Message-ID") && message.id.empty()) {
+      message.id = first_message_id(field->unfolded());
+    } else if (iequals(field->name, "References") && references.empty()) {
+      references = field->unfolded();
+    } else if (iequals(field->name, "In-Reply-To") && in_reply_to.empty()) {
+      in_reply_to = field->unfolded();
+    }
+  }
+  message.references = parse_references(references, in_reply_to);
+  EnvelopeFields fields = parse_envelope(row.envelope);
+  message.sent = sent_date(fields.date, row.internal_date);
+  message.subject = base_subject(fields.subject);
+  message.subject.text = fold_for_search(message.subject.text);
+  return message;
+}
+
 }  // namespace
+
+/// Strings become UTF-8; what is wrong with the command otherwise.
+std::optional<Reply> Session::prepare_search(SearchCommand& command) const {
+  if (uid_only_ && command.numbers) return uid_required();
+  if (command.charset.empty() || command.charset == "UTF-8" || command.charset == "US-ASCII") return std::nullopt;
+  if (!is_known_charset(command.charset)) {
+    return Reply::no("There is no such charset.").code("BADCHARSET (US-ASCII UTF-8)");
+  }
+  convert_to_utf8(command.key, command.charset);
+  return std::nullopt;
+}
+
+SearchAnswer Session::search_answer(const SearchCommand& command) const {
+  SearchAnswer answer;
+  answer.tag = tag_;
+  answer.uids = has_flag(kUids);
+  answer.modseq = command.modseq;
+  answer.extended = command.options.given;
+  return answer;
+}
+
+/// A slice at a time, so that a long search stands in nobody's way; says now and then how far it has come (RFC 9585).
+template <class Step>
+asio::awaitable<void> Session::in_slices(Step step, const std::optional<SearchRun>& run) {
+  auto next_word = std::chrono::steady_clock::now() + services_.progress_every;
+  bool more = true;
+  auto job = [&](store::Account& account) { more = step(account); };
+  while (more) {
+    co_await on_account(job);
+    if (!more || std::chrono::steady_clock::now() < next_word) continue;
+    next_word = std::chrono::steady_clock::now() + services_.progress_every;
+    std::string tag;
+    append_string(tag, tag_);
+    NumberRanges done = view_->known({{1, run->progress()}});
+    untagged(fmt::format("OK [INPROGRESS ({} {} {})] Still at it.", tag, done.empty() ? 0 : done.back().last,
+                         view_->count()));
+    co_await send();
+  }
+}
 
 asio::awaitable<Reply> Session::search(Cursor& arguments) {
   SearchCommand command;
   if (!parse_search(arguments, command)) co_return Reply::refused(arguments);
-  bool unicode = command.charset.empty() || command.charset == "UTF-8" || command.charset == "US-ASCII";
-  if (!unicode) {
-    if (!is_known_charset(command.charset)) {
-      Reply reply = Reply::no("There is no such charset.");
-      co_return reply.code("BADCHARSET (US-ASCII UTF-8)");
-    }
-    convert_to_utf8(command.key, command.charset);
+  if (utf8_ && !rev2_ && !command.charset.empty())
+    co_return Reply::bad("After ENABLE UTF8=ACCEPT every search is in UTF-8, and CHARSET is not said (RFC 9755 3).");
+  if (auto wrong = prepare_search(command)) {
+    if (command.options.save) view_->save({});  // RFC 5182 2.1
+    co_return *wrong;
   }
   if (command.modseq) enable_condstore();
+  SearchAnswer answer = search_answer(command);
+  answer.extended |= rev2_;
   std::optional<SearchRun> run;
-  bool more = true;
-  auto job = [&](store::Account& account) {
-    if (!run)
-      run.emplace(std::move(command.key), *view_, account.keywords(), services_.clock.unix_time(), has_flag(kUids));
-    more = run->step(account);
-    if (more) return;
-    out_ += "* SEARCH";
-    for (uint32_t number : run->found()) append_format(out_, " {}", number);
-    if (command.modseq && !run->found().empty()) append_format(out_, " (MODSEQ {})", run->modseq());
-    out_ += "\r\n";
+  auto step = [&](store::Account& account) {
+    if (!run) run.emplace(command.key, *view_, account.keywords(), services_.clock.unix_time());
+    if (run->step(account)) return true;
+    append_search_result(out_, answer, command.options, run->found(), *view_);
+    if (command.options.save) view_->save(uids_to_save(command.options, run->found()));
+    if (command.options.update) keep_context(command, std::move(command.key), run->found());
     report_changes(account);
+    return false;
   };
-  // A slice at a time, so that a long search stands in nobody's way.
-  while (more) co_await on_account(job);
+  co_await in_slices(step, run);
+  co_return Reply::ok("That is all.");
+}
+
+asio::awaitable<Reply> Session::sort(Cursor& arguments) {
+  SortCommand command;
+  if (!parse_sort(arguments, command)) co_return Reply::refused(arguments);
+  if (auto wrong = prepare_search(command.search)) co_return *wrong;
+  if (command.search.modseq) enable_condstore();
+  SearchAnswer answer = search_answer(command.search);
+  answer.word = "SORT";
+  std::optional<SearchRun> run;
+  std::optional<SortRun> sorting;
+  auto step = [&](store::Account& account) {
+    if (!run) run.emplace(command.search.key, *view_, account.keywords(), services_.clock.unix_time());
+    if (!sorting && run->step(account)) return true;
+    if (!sorting) sorting.emplace(std::move(command.keys), view_->mailbox(), run->found());
+    if (sorting->step(account)) return true;
+    append_search_result(out_, answer, command.search.options, sorting->sorted(), *view_);
+    if (command.search.options.save) view_->save(uids_to_save(command.search.options, sorting->sorted()));
+    if (command.search.options.update)
+      keep_context(command.search, std::move(command.search.key), run->found(), std::move(sorting));
+    report_changes(account);
+    return false;
+  };
+  co_await in_slices(step, run);
+  co_return Reply::ok("That is all.");
+}
+
+asio::awaitable<Reply> Session::thread(Cursor& arguments) {
+  ThreadCommand command;
+  if (!parse_thread(arguments, command)) co_return Reply::refused(arguments);
+  if (auto wrong = prepare_search(command.search)) co_return *wrong;
+  bool uids = has_flag(kUids);
+  std::optional<SearchRun> run;
+  std::optional<FoundScan> scan;
+  std::vector<ThreadMessage> messages;
+  auto visit = [&](const store::MessageRow& row) {
+    messages.push_back(thread_message(row, uids ? row.uid : view_->number_of(row.uid)));
+  };
+  auto step = [&](store::Account& account) {
+    if (!run) run.emplace(std::move(command.search.key), *view_, account.keywords(), services_.clock.unix_time());
+    if (!scan && run->step(account)) return true;
+    constexpr unsigned kWants = store::kWantDate | store::kWantEnvelope | store::kWantHead;
+    if (!scan) scan.emplace(view_->mailbox(), run->found(), kWants);
+    if (scan->step(account, visit)) return true;
+    bool references = command.algorithm == ThreadCommand::Algorithm::references;
+    std::string threads = references ? thread_by_references(messages) : thread_by_subject(std::move(messages));
+    untagged(threads.empty() ? "THREAD" : "THREAD " + threads);
+    report_changes(account);
+    return false;
+  };
+  co_await in_slices(step, run);
   co_return Reply::ok("That is all.");
 }
 

@@ -35,7 +35,7 @@ Reply read_only_reply() {
 
 /// Message numbers that do not exist are a mistake of the client (RFC 3501 9, seq-number).
 std::optional<Reply> Session::check_numbers(const SequenceSet& set) const {
-  if (set.greatest_written() <= std::max<uint32_t>(view_->count(), 1)) return std::nullopt;
+  if (set.saved || set.greatest_written() <= std::max<uint32_t>(view_->count(), 1)) return std::nullopt;
   return Reply::bad(fmt::format("There are {} messages, and the set names one beyond them.", view_->count()));
 }
 
@@ -58,6 +58,7 @@ asio::awaitable<Reply> Session::store(Cursor& arguments) {
   if (!command.silent) items.emplace_back().kind = FetchItem::Kind::flags;
   FetchOptions options;
   options.uid = uids || condstore_;
+  options.uid_only = uid_only_;
   options.modseq = condstore_;
   auto announce = [this](store::Account& account) { announce_keywords(account); };
   NumberRanges numbers = view_->numbers(command.set, uids);
@@ -189,11 +190,13 @@ asio::awaitable<Reply> Session::expunge(Cursor& arguments) {
   store::UidRanges spans;
   if (only_these) spans = view_->spans(view_->numbers(set, true));
   std::optional<store::Flushed> flushed;
+  store::ModSeq modseq = 0;
   auto job = [&](store::Account& account) {
     auto mailbox = account.mailbox(view_->mailbox());
     if (mailbox && mailbox->deleted > 0) {
       store::Edit edit(account);
       edit.expunge(view_->mailbox(), only_these ? &spans : nullptr);
+      modseq = edit.modseq();
       flushed = edit.commit_flushed();
     }
     report_changes(account);
@@ -201,7 +204,9 @@ asio::awaitable<Reply> Session::expunge(Cursor& arguments) {
   co_await on_account(job);
   if (!flushed) co_return Reply::ok("There was nothing to expunge.");
   tell_others();
-  co_return Reply::done(*flushed, "Expunged.");
+  Reply reply = Reply::done(*flushed, "Expunged.");
+  if (qresync_) reply.code(fmt::format("HIGHESTMODSEQ {}", modseq));  // RFC 7162 3.2.9
+  co_return reply;
 }
 
 }  // namespace postrider::imap

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/base/log.h"
+#include "imapd/fetch.h"
 #include "imapd/session.h"
 
 namespace postrider::imap {
@@ -32,16 +33,32 @@ void Session::report_changes(store::Account& account, const OwnFlags& own) {
   uint32_t before = view_->count();
   view_->add(changes.added);
   if (view_->count() != before) {
-    saw_recent_ = true;
-    append_format(out_, "* {} EXISTS\r\n* {} RECENT\r\n", view_->count(), view_->recent());
+    saw_recent_ = !rev2_;
+    report_count();
   }
-  report_flags(account, changes.flags, own);
+  const NotifyGroup* wanted = notify_ ? notify_->selected() : nullptr;
+  if (wanted != nullptr && !wanted->items.empty())
+    new_uids_.insert(new_uids_.end(), changes.added.begin(), changes.added.end());
+  if (wanted == nullptr || (wanted->events & kFlagChange) != 0) report_flags(account, changes.flags, own);
+  if (contexts_.empty()) return;
+  update_contexts(account, changes.added);
+  update_contexts(account, changes.flags);
+}
+
+void Session::report_count() {
+  append_format(out_, "* {} EXISTS\r\n", view_->count());
+  if (!rev2_) append_format(out_, "* {} RECENT\r\n", view_->recent());
 }
 
 /// From the last to the first, so that no number changes before it was said.
 void Session::report_expunged(const UidRanges& uids) {
   if (uids.empty()) return;
   NumberRanges numbers = view_->known(store::normalize(uids));
+  leave_contexts(store::normalize(uids));
+  if ((qresync_ || uid_only_) && !numbers.empty()) {
+    untagged("VANISHED " + store::format_ranges(view_->known_uids(store::normalize(uids))));
+    numbers.clear();
+  }
   for (auto range = numbers.rbegin(); range != numbers.rend(); ++range) {
     for (uint32_t number = range->last; number >= range->first; --number)
       append_format(out_, "* {} EXPUNGE\r\n", number);
@@ -55,9 +72,10 @@ void Session::report_flags(store::Account& account, const UidRanges& uids, const
     bool ours = row.modseq == own.modseq && contains(own.uids, row.uid);
     if (number == 0 || ours) return true;
     if (!view_->knows_keywords_of(row.flags)) announce_keywords(account);
-    append_format(out_, "* {} FETCH (UID {} FLAGS ", number, row.uid);
-    append_flags(out_, row.flags.bits(), view_->keywords(), store::Flags::kFirstKeywordBit,
-                 row.uid >= view_->first_recent());
+    append_fetch_head(out_, number, row.uid, uid_only_);
+    if (!uid_only_) append_format(out_, "UID {} ", row.uid);
+    out_ += "FLAGS ";
+    append_flags(out_, row.flags.bits(), view_->keywords(), store::Flags::kFirstKeywordBit, view_->is_recent(row.uid));
     if (condstore_) append_format(out_, " MODSEQ ({})", row.modseq);
     out_ += ")\r\n";
     return true;
@@ -129,6 +147,8 @@ void Session::deselect() {
     services_.workers.post(claim);
   }
   saw_recent_ = false;
+  new_uids_.clear();
+  contexts_.clear();
   view_.reset();
   if (state_ == kSelected) state_ = kAuthenticated;
 }

@@ -60,7 +60,13 @@ NumberRanges View::known(const UidRanges& uids) const {
   return normalised(std::move(numbers));
 }
 
+UidRanges View::known_uids(const UidRanges& uids) const {
+  UidRanges unknown = store::subtract(uids, this->uids());
+  return store::subtract(uids, unknown);
+}
+
 NumberRanges View::numbers(const SequenceSet& set, bool uids) const {
+  if (set.saved) return known(saved_);
   if (uids) {
     UidRanges ranges;
     for (const NumberRange& range : set.resolve(last_uid())) ranges.push_back({range.first, range.last});

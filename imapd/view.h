@@ -33,6 +33,11 @@ class View {
   /// Those of the UIDs that the client knows, as message numbers.
   NumberRanges known(const store::UidRanges& uids) const;
 
+  // --- what the last SEARCH with SAVE found: "$" (RFC 5182)
+  void save(store::UidRanges uids) { saved_ = std::move(uids); }
+  /// Those of these UIDs that the client knows.
+  store::UidRanges known_uids(const store::UidRanges& uids) const;
+
   void add(const store::UidRanges& uids);
   void remove(const store::UidRanges& uids);
   /// All of them, as UIDs.
@@ -47,6 +52,9 @@ class View {
   // --- \Recent: from this UID on (RFC 3501 2.3.2)
   store::Uid first_recent() const { return first_recent_; }
   uint32_t recent() const { return count_from(first_recent_); }
+  bool is_recent(store::Uid uid) const { return uid >= first_recent_; }
+  /// IMAP4rev2 knows no \Recent: from now on nothing is.
+  void forget_recent() { first_recent_ = UINT32_MAX; }
 
   // --- keywords: those that were announced in FLAGS
   const std::vector<std::string>& keywords() const { return keywords_; }
@@ -70,7 +78,7 @@ class View {
   store::ModSeq modseq_;
   store::Uid first_recent_;
   std::vector<Run> runs_;
-  store::UidRanges held_expunges_;
+  store::UidRanges held_expunges_, saved_;
   std::vector<std::string> keywords_;
 };
 

@@ -114,7 +114,10 @@ void Account::prepare_state() {
     database_.prepare("UPDATE mailbox SET uid_next = uid_next + ?1 WHERE EXISTS(SELECT 1 FROM state WHERE boot <> ?2)")
         .bind(kRebootGap, boot_id())
         .run();
-    database_.prepare("UPDATE state SET modseq = modseq + ?1, boot = ?2 WHERE boot <> ?2").bind(kRebootGap, boot_id()).run();
+    database_
+        .prepare("UPDATE state SET modseq = modseq + ?1, next_message = next_message + ?1, boot = ?2 WHERE boot <> ?2")
+        .bind(kRebootGap, boot_id())
+        .run();
     transaction.commit();
   }
   database_.flush();
@@ -221,6 +224,22 @@ MailboxChanges Account::changes_since(MailboxId id, ModSeq since) {
   changes.expunged = subtract(expunged, added);
   changes.flags = subtract(normalize(std::move(changes.flags)), expunged);
   return changes;
+}
+
+MissedChanges Account::missed_since(MailboxId id, ModSeq since) {
+  MailboxChanges changes = changes_since(id, since);
+  MissedChanges missed;
+  missed.log_lost = changes.log_lost;
+  missed.expunged = std::move(changes.expunged);
+  missed.changed = std::move(changes.added);
+  missed.changed.insert(missed.changed.end(), changes.flags.begin(), changes.flags.end());
+  missed.changed = normalize(std::move(missed.changed));
+  return missed;
+}
+
+uint32_t Account::count_from(MailboxId id, Uid first) {
+  Rows rows(database_.prepare("SELECT count(*) FROM entry WHERE mailbox = ?1 AND uid >= ?2").bind(id, first));
+  return rows.next() ? static_cast<uint32_t>(rows->integer(0)) : 0;
 }
 
 std::vector<std::string> Account::keywords() {

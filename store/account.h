@@ -77,6 +77,13 @@ struct MailboxChanges {
   UidRanges added, expunged, flags;
 };
 
+/// What a client that was away has missed of a mailbox (RFC 7162 3.2.5).
+struct MissedChanges {
+  bool log_lost = false;  // the log does not reach back that far: neither list is of use
+  UidRanges expunged;     // no message has these any more
+  UidRanges changed;      // new, or with other flags; may name messages that are gone
+};
+
 /// What a scan is to bring for each message; the cheapest rows come from the entry table alone.
 enum Want : unsigned { kWantEntry = 0, kWantDate = 1, kWantEnvelope = 2, kWantStructure = 4, kWantIndex = 8, kWantHead = 16 };
 
@@ -122,6 +129,9 @@ class Account {
 
   std::optional<MailboxSnapshot> snapshot(MailboxId id);
   MailboxChanges changes_since(MailboxId id, ModSeq since);
+  MissedChanges missed_since(MailboxId id, ModSeq since);
+  /// Messages from this UID on.
+  uint32_t count_from(MailboxId id, Uid first);
   /// Keyword names by bit: keywords()[0] is bit Flags::kFirstKeywordBit.
   std::vector<std::string> keywords();
 
@@ -187,6 +197,8 @@ class Edit {
                           std::optional<ModSeq> unchanged_since);
   /// Removes what has \Deleted; of uids only, when given. Kept for undelete until maintain() purges it.
   UidRanges expunge(MailboxId mailbox, const UidRanges* uids);
+  /// Removes these, whatever flags they have; kept likewise.
+  UidRanges remove(MailboxId mailbox, const UidRanges& uids);
   /// The bits of these keywords, new ones made.
   StoreResult<Flags> keyword_bits(const std::vector<std::string>& names);
   /// Messages from uid_next on are recent for the next session only (RFC 3501 2.3.2).
@@ -217,6 +229,7 @@ class Edit {
   bool fits(uint64_t more, uint64_t quota);
   void store_message(MessageId id, const PreparedMessage& message, std::string_view prefix, UnixTime internal_date);
   void insert_entry(MailboxId mailbox, Uid uid, Flags flags, MessageId message, uint64_t size);
+  UidRanges remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_t with_flags);
   StoreResult<CopiedUids> copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota, bool remove);
   std::vector<MessageRow> read_slice(MailboxId mailbox, UidRange range);
   std::optional<MailboxId> find(std::string_view name);

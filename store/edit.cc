@@ -212,14 +212,22 @@ StoredFlags Edit::store_flags(MailboxId mailbox, const UidRanges& uids, FlagChan
 }
 
 UidRanges Edit::expunge(MailboxId mailbox, const UidRanges* uids) {
+  Delta* in = delta(mailbox);
+  if (in == nullptr || in->mailbox.deleted == 0) return {};
+  return remove_entries(mailbox, uids != nullptr ? *uids : UidRanges{kAllUids}, Flags::kDeleted);
+}
+
+UidRanges Edit::remove(MailboxId mailbox, const UidRanges& uids) { return remove_entries(mailbox, uids, 0); }
+
+UidRanges Edit::remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_t with_flags) {
   UidRanges gone;
   Delta* in = delta(mailbox);
-  if (in == nullptr || in->mailbox.deleted == 0) return gone;
+  if (in == nullptr) return gone;
   Database& db = account_.database_;
-  for (const UidRange& range : uids != nullptr ? *uids : UidRanges{kAllUids}) {
+  for (const UidRange& range : uids) {
     size_t before = gone.size();
     account_.scan(mailbox, range, kWantEntry, [&](const MessageRow& row) {
-      if (row.flags.has(Flags::kDeleted)) {
+      if (row.flags.has(with_flags)) {
         count_message(*in, row.flags, row.size, -1);
         append_uid(gone, row.uid);
       }
@@ -227,11 +235,11 @@ UidRanges Edit::expunge(MailboxId mailbox, const UidRanges* uids) {
     });
     if (gone.size() == before && (gone.empty() || gone.back().last < range.first)) continue;
     db.prepare("INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2 FROM entry "
-               "WHERE mailbox = ?3 AND uid BETWEEN ?4 AND ?5 AND flags & 8")
-        .bind(modseq_, account_.clock_.unix_time(), mailbox, range.first, range.last)
+               "WHERE mailbox = ?3 AND uid BETWEEN ?4 AND ?5 AND flags & ?6 = ?6")
+        .bind(modseq_, account_.clock_.unix_time(), mailbox, range.first, range.last, with_flags)
         .run();
-    db.prepare("DELETE FROM entry WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 AND flags & 8")
-        .bind(mailbox, range.first, range.last)
+    db.prepare("DELETE FROM entry WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 AND flags & ?4 = ?4")
+        .bind(mailbox, range.first, range.last, with_flags)
         .run();
   }
   for (const UidRange& range : gone) in->expunged.push_back(range);

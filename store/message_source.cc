@@ -65,13 +65,18 @@ ZstdContexts& zstd() {
 
 Spool::Spool(std::string directory) : directory_(std::move(directory)) {}
 
+Spool::Spool(std::shared_ptr<const Spool> whole, uint64_t offset, uint64_t size)
+    : whole_(std::move(whole)), offset_(offset), size_(size) {}
+
 Spool::~Spool() {
   if (file_ >= 0) ::close(file_);
   if (!path_.empty() && !keep_) ::unlink(path_.c_str());
 }
 
 Spool::Spool(Spool&& other) noexcept
-    : directory_(std::move(other.directory_)),
+    : whole_(std::move(other.whole_)),
+      offset_(other.offset_),
+      directory_(std::move(other.directory_)),
       memory_(std::move(other.memory_)),
       path_(std::exchange(other.path_, {})),
       file_(std::exchange(other.file_, -1)),
@@ -81,6 +86,8 @@ Spool::Spool(Spool&& other) noexcept
 
 Spool& Spool::operator=(Spool&& other) noexcept {
   if (this != &other) {
+    std::swap(whole_, other.whole_);
+    std::swap(offset_, other.offset_);
     std::swap(directory_, other.directory_);
     std::swap(memory_, other.memory_);
     std::swap(path_, other.path_);
@@ -159,6 +166,7 @@ Spool Spool::adopt(std::string path) {
 }
 
 std::string_view Spool::read_at(uint64_t offset, std::string& buffer) const {
+  if (whole_ != nullptr) return whole_->read_at(offset_ + offset, buffer).substr(0, size_ - offset);
   if (file_ < 0) return std::string_view(memory_).substr(offset, kChunkSize);
   size_t want = std::min<uint64_t>(kChunkSize, size_ - offset);
   buffer.resize(want);

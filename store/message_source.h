@@ -24,6 +24,9 @@ class Spool {
   Spool(Spool&&) noexcept;
   Spool& operator=(Spool&&) noexcept;
 
+  /// The octets of another one from offset on, which must be there; for reading. They are not copied.
+  Spool(std::shared_ptr<const Spool> whole, uint64_t offset, uint64_t size);
+
   /// A file of the queue, opened for reading again; it stays. Throws std::system_error.
   static Spool adopt(std::string path);
 
@@ -58,6 +61,8 @@ class Spool {
   std::string_view read_at(uint64_t offset, std::string& buffer) const;
 
  private:
+  std::shared_ptr<const Spool> whole_;  // where the octets are, when they are not here
+  uint64_t offset_ = 0;                 // in whole_
   std::string directory_, memory_, path_;
   int file_ = -1;
   uint64_t begin_ = 0;  // where the message begins in the file, as its name says

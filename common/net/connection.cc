@@ -14,6 +14,8 @@ namespace {
 
 // Octets up to which one more copy is cheaper than one more piece.
 constexpr size_t kCopied = 4 << 10;
+// Octets that are compressed at once.
+constexpr size_t kCompressed = 64 << 10;
 
 /// Sets a flag while a scope waits, whatever way it ends.
 class Marked {
@@ -137,6 +139,14 @@ void Connection::notify() {
   if (impl_->waiting_for_notify) impl_->wake();
 }
 
+void Connection::queue(std::string_view octets) {
+  if (impl_->compression) {
+    impl_->compression->compress(octets, output_);
+  } else {
+    output_.append(octets);
+  }
+}
+
 asio::awaitable<void> Connection::flush() {
   size_t sent = 0;
   try {
@@ -157,7 +167,11 @@ asio::awaitable<void> Connection::flush() {
 }
 
 asio::awaitable<void> Connection::write(std::string_view octets) {
-  if (octets.size() <= kCopied) {
+  for (; impl_->compression && octets.size() > kCompressed; octets.remove_prefix(kCompressed)) {
+    queue(octets.substr(0, kCompressed));
+    co_await flush();
+  }
+  if (octets.size() <= kCopied || impl_->compression) {
     queue(octets);
     co_await flush();
     co_return;
@@ -213,6 +227,16 @@ asio::awaitable<void> Connection::handshake() {
     }
     co_await impl_->wait(outcome.status);
   }
+}
+
+void Connection::start_compression() {
+  impl_->start_compression();
+}
+void Connection::stop_compression() {
+  impl_->stop_compression();
+}
+bool Connection::compressed() const {
+  return impl_->compression != nullptr;
 }
 
 bool Connection::encrypted() const {

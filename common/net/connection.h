@@ -66,11 +66,18 @@ class Connection {
 
   // --- writing. One writer at a time: the session.
   /// Appends to the output that the next flush sends.
-  void queue(std::string_view octets) { output_.append(octets); }
+  void queue(std::string_view octets);
   size_t queued() const { return output_.size(); }
   asio::awaitable<void> flush();
   /// Sends without copying; what was queued goes first.
   asio::awaitable<void> write(std::string_view octets);
+
+  // --- compression (RFC 4978), over TLS where that is
+  /// From the next octet on, in both directions; what was read ahead is taken as compressed. Flush before. Once.
+  void start_compression();
+  /// Plain again, in both directions.
+  void stop_compression();
+  bool compressed() const;
 
   // --- TLS
   /// Server side handshake; what is queued is flushed before. Plain text that was read ahead is discarded (command

@@ -79,22 +79,57 @@ bool Connection::Impl::read_now(size_t max_buffered) {
   throw_if_ended();
   const size_t held = input_.size() - consumed_;
   if (held >= max_buffered) throw std::length_error("more input was asked for than may be buffered");
+  if (consumed_ > 0) {
+    input_.erase(0, consumed_);
+    consumed_ = 0;
+  }
+  if (compression && inflate_now(max_buffered - held)) return true;
   auto& buffer = scratch();
   const auto outcome = stream_.read(buffer.data(), std::min(buffer.size(), max_buffered - held));
   if (outcome.status != Stream::Status::done) {
     expect_more(outcome);
     return false;
   }
-  if (consumed_ > 0) {
-    input_.erase(0, consumed_);
-    consumed_ = 0;
+  std::string_view octets(buffer.data(), outcome.octets);
+  if (!compression) {
+    input_.append(octets);
+    return true;
   }
-  input_.append(buffer.data(), outcome.octets);
-  return true;
+  compression->feed(octets);
+  // Octets that become none can come without end: the others on the loop get their turn before more is read.
+  wanted_ = Stream::Status::done;
+  return inflate_now(max_buffered - held);
+}
+
+bool Connection::Impl::inflate_now(size_t room) {
+  switch (compression->inflate(room, input_)) {
+    case Compression::Inflated::some:
+      return true;
+    case Compression::Inflated::nothing:
+      return false;
+    case Compression::Inflated::broken:
+      break;
+  }
+  fail(EndReason::reset, "the compressed stream is broken");
+}
+
+void Connection::Impl::start_compression() {
+  compression = std::make_unique<Compression>();
+  compression->feed(input());
+  discard_input();
+}
+
+void Connection::Impl::stop_compression() {
+  input_ += compression->take_rest();
+  compression.reset();
 }
 
 asio::awaitable<void> Connection::Impl::wait(Stream::Status wanted) {
   without_waiting_ = 0;
+  if (wanted == Stream::Status::done) {
+    co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+    co_return throw_if_ended();
+  }
   const auto type = wanted == Stream::Status::want_write ? asio::socket_base::wait_write : asio::socket_base::wait_read;
   std::error_code error;
   co_await socket_.async_wait(type, asio::redirect_error(asio::use_awaitable, error));

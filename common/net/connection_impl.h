@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/net/compression.h"
 #include "common/net/connection.h"
 #include "common/net/stream.h"
 
@@ -27,11 +28,14 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   void consume(size_t octets);
   void discard_input();
   void release_empty_input();
+  void start_compression();
+  void stop_compression();
   /// Appends what is there now. True: something was. False: wait first, for what direction() says.
   bool read_now(size_t max_buffered);
 
   // --- waiting
-  /// Until the socket is ready or somebody cancels. Throws ConnectionEnded when that was the end.
+  /// Until the socket is ready or somebody cancels; done: until others had their turn. Throws ConnectionEnded when that
+  /// was the end.
   asio::awaitable<void> wait(Stream::Status wanted);
   /// Called after something went on without waiting: lets others run when that happened many times in a row.
   asio::awaitable<void> be_fair();
@@ -50,6 +54,7 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
 
   void set_deadline(std::chrono::steady_clock::time_point when);
 
+  std::unique_ptr<Compression> compression;
   std::string remote_address, local_address;
   uint16_t remote_port = 0, local_port = 0;
   bool loopback = false;
@@ -62,6 +67,7 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   bool write_interrupted = false;  // part of a write() was sent: nothing sensible can follow it
 
  private:
+  bool inflate_now(size_t room);
   void cancel();
   void arm();
 

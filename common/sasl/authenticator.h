@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/sasl/mechanism.h"
 
@@ -12,7 +14,9 @@ namespace postrider::sasl {
 
 class Authenticator {
  public:
-  Authenticator(MechanismName name, const FakeRecords& fakes) : mechanism_(make_mechanism(name, fakes)) {}
+  /// binding: as for make_mechanism().
+  Authenticator(MechanismName name, const FakeRecords& fakes, std::string binding = {})
+      : mechanism_(make_mechanism(name, fakes, std::move(binding))) {}
 
   /// initial: the initial response as it stood on the command's line, or nothing.
   Outcome begin(std::optional<std::string_view> initial);

@@ -69,13 +69,16 @@ std::string_view to_string(MechanismName name) {
       return "PLAIN";
     case MechanismName::login:
       return "LOGIN";
+    case MechanismName::scram_sha_256_plus:
+      return "SCRAM-SHA-256-PLUS";
     case MechanismName::scram_sha_256:
       break;
   }
   return "SCRAM-SHA-256";
 }
 
-std::optional<MechanismName> parse_mechanism_name(std::string_view text) {
+std::optional<MechanismName> parse_mechanism_name(std::string_view text, bool bound) {
+  if (bound && iequals(text, to_string(MechanismName::scram_sha_256_plus))) return MechanismName::scram_sha_256_plus;
   for (MechanismName name : kMechanismNames) {
     if (iequals(text, to_string(name))) return name;
   }
@@ -91,16 +94,18 @@ PasswordRecord FakeRecords::record_for(std::string_view user) const {
   return record;
 }
 
-std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords& fakes) {
+std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords& fakes, std::string binding) {
   switch (name) {
     case MechanismName::plain:
       return std::make_unique<Plain>();
     case MechanismName::login:
       return std::make_unique<Login>();
     case MechanismName::scram_sha_256:
+    case MechanismName::scram_sha_256_plus:
       break;
   }
-  return make_scram(fakes, base64_encode(random_bytes(18)));
+  bool required = name == MechanismName::scram_sha_256_plus;
+  return make_scram(fakes, base64_encode(random_bytes(18)), ChannelBinding{std::move(binding), required});
 }
 
 }  // namespace postrider::sasl

@@ -1,4 +1,5 @@
-// The server's side of PLAIN (RFC 4616), LOGIN and SCRAM-SHA-256 (RFC 5802, RFC 7677): messages in, outcomes out.
+// The server's side of PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677): messages in,
+// outcomes out.
 // Nothing here knows a protocol, looks up a user or hashes a password; the caller does, when an outcome asks for it.
 #pragma once
 
@@ -65,20 +66,28 @@ class FakeRecords {
   std::string key_;
 };
 
-enum class MechanismName { plain, login, scram_sha_256 };
+enum class MechanismName { plain, login, scram_sha_256, scram_sha_256_plus };
+/// Those that need no channel binding.
 inline constexpr std::array kMechanismNames = {MechanismName::scram_sha_256, MechanismName::plain,
                                                MechanismName::login};
 
 std::string_view to_string(MechanismName name);
-std::optional<MechanismName> parse_mechanism_name(std::string_view text);
+/// bound: there is channel binding data, so that SCRAM-SHA-256-PLUS can be had.
+std::optional<MechanismName> parse_mechanism_name(std::string_view text, bool bound = false);
 /// PLAIN and LOGIN hand over the password itself: only under TLS or within the machine.
 constexpr bool reveals_password(MechanismName name) {
-  return name != MechanismName::scram_sha_256;
+  return name == MechanismName::plain || name == MechanismName::login;
 }
 
-/// fakes must outlive the mechanism.
-std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords& fakes);
+/// What ties an exchange to its TLS connection: tls-exporter data (RFC 9266).
+struct ChannelBinding {
+  std::string data;       // empty: there is none, and PLUS is not offered
+  bool required = false;  // PLUS: the client must use it
+};
+
+/// fakes must outlive the mechanism. binding: tls-exporter data of a connection where PLUS is offered beside it.
+std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords& fakes, std::string binding = {});
 /// With a server nonce that is handed in, for the vectors of the RFC.
-std::unique_ptr<Mechanism> make_scram(const FakeRecords& fakes, std::string server_nonce);
+std::unique_ptr<Mechanism> make_scram(const FakeRecords& fakes, std::string server_nonce, ChannelBinding binding = {});
 
 }  // namespace postrider::sasl

@@ -1,4 +1,4 @@
-// RFC 5802 with SHA-256 (RFC 7677), without channel binding.
+// RFC 5802 with SHA-256 (RFC 7677), with and without channel binding by tls-exporter (RFC 9266).
 #include <fmt/format.h>
 
 #include "common/base/ascii.h"
@@ -49,7 +49,8 @@ std::optional<std::string_view> take_attribute(std::string_view& text, char name
 
 class Scram final : public Mechanism {
  public:
-  Scram(const FakeRecords& fakes, std::string server_nonce) : fakes_(fakes), server_nonce_(std::move(server_nonce)) {}
+  Scram(const FakeRecords& fakes, std::string server_nonce, ChannelBinding binding)
+      : fakes_(fakes), server_nonce_(std::move(server_nonce)), binding_(std::move(binding)) {}
 
   Outcome start() override { return Challenge{}; }
 
@@ -91,9 +92,14 @@ class Scram final : public Mechanism {
 
   /// gs2-header client-first-message-bare
   Outcome client_first(std::string_view message) {
-    // "p=": channel binding, which we do not offer. "y": the client could, and rightly thinks that we cannot.
-    if (!message.starts_with("n,") && !message.starts_with("y,")) return fail(FailureKind::malformed);
-    std::string_view rest = message.substr(2);
+    // "p=": channel binding. "y": the client could, and thinks that we cannot: where we can, somebody between us
+    // took the offer away (RFC 5802 6).
+    constexpr std::string_view kBound = "p=tls-exporter,";
+    std::string_view begin = binding_.required ? kBound : message.substr(0, 2);
+    if (!message.starts_with(begin) || (begin != kBound && begin != "n," && begin != "y,"))
+      return fail(FailureKind::malformed);
+    if (begin == "y," && !binding_.data.empty()) return fail(FailureKind::rejected);
+    std::string_view rest = message.substr(begin.size());
     std::optional<std::string> authzid = std::string();
     if (rest.starts_with("a=")) {
       const auto value = take_attribute(rest, 'a');
@@ -130,7 +136,8 @@ class Scram final : public Mechanism {
     const auto binding = take_attribute(rest, 'c');
     const auto nonce = binding ? take_attribute(rest, 'r') : std::nullopt;
     if (!nonce || !proof || proof->size() != kScramKeyOctets) return fail(FailureKind::malformed);
-    if (base64_decode(*binding) != gs2_header_ || *nonce != nonce_) return fail(FailureKind::rejected);
+    const std::string expected = binding_.required ? gs2_header_ + binding_.data : gs2_header_;
+    if (base64_decode(*binding) != expected || *nonce != nonce_) return fail(FailureKind::rejected);
 
     const std::string auth_message = fmt::format("{},{},{}", client_first_bare_, server_first_, without_proof);
     std::string client_key = hmac_sha256(stored_key_, auth_message);
@@ -143,6 +150,7 @@ class Scram final : public Mechanism {
 
   const FakeRecords& fakes_;
   const std::string server_nonce_;
+  const ChannelBinding binding_;
   State state_ = State::client_first;
   bool known_ = false;
   std::string gs2_header_, client_first_bare_, server_first_;
@@ -151,8 +159,8 @@ class Scram final : public Mechanism {
 
 }  // namespace
 
-std::unique_ptr<Mechanism> make_scram(const FakeRecords& fakes, std::string server_nonce) {
-  return std::make_unique<Scram>(fakes, std::move(server_nonce));
+std::unique_ptr<Mechanism> make_scram(const FakeRecords& fakes, std::string server_nonce, ChannelBinding binding) {
+  return std::make_unique<Scram>(fakes, std::move(server_nonce), std::move(binding));
 }
 
 }  // namespace postrider::sasl

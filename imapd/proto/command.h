@@ -1,4 +1,4 @@
-// What the commands of RFC 3501 and its extensions say, as values. Mailbox names are UTF-8 and canonical
+// What the commands of RFC 3501, RFC 9051 and their extensions say, as values. Mailbox names are UTF-8 and canonical
 // (mailbox_name.h).
 #pragma once
 
@@ -42,9 +42,17 @@ struct IdCommand {
   std::vector<std::pair<std::string, std::optional<std::string>>> fields;
 };
 
+/// What a client still has of a mailbox (RFC 7162 3.2.5).
+struct Resync {
+  uint32_t uid_validity = 0;
+  uint64_t modseq = 0;
+  std::optional<SequenceSet> known;  // UIDs; without it, all that there were
+};
+
 struct SelectCommand {
   std::string mailbox;
   bool condstore = false;
+  std::optional<Resync> resync;
 };
 
 struct CreateCommand {
@@ -65,6 +73,8 @@ enum StatusItem : unsigned {
   kStatusHighestModSeq = 32,
   kStatusSize = 64,
   kStatusDeleted = 128,
+  kStatusMailboxId = 256,    // RFC 8474
+  kStatusAppendLimit = 512,  // RFC 7889
 };
 
 struct StatusCommand {
@@ -87,11 +97,15 @@ struct ListCommand {
   unsigned return_status = 0;  // StatusItem bits; 0: not asked for
 };
 
-/// What stands before the message of an APPEND.
+/// What stands before the messages of an APPEND.
 struct AppendCommand {
   std::string mailbox;
-  FlagNames flags;
-  std::optional<UnixTime> date;
+};
+
+/// What stands before the message of a REPLACE.
+struct ReplaceCommand {
+  uint32_t number = kStar;  // or a UID
+  std::string mailbox;
 };
 
 struct Section {
@@ -113,25 +127,39 @@ struct FetchItem {
     uid,
     modseq,
     internal_date,
+    save_date,  // RFC 8514
+    email_id,   // RFC 8474
+    thread_id,
+    preview,  // RFC 8970
     size,
     envelope,
     body,
     body_structure,
-    section,  // BODY[...], BODY.PEEK[...]
+    section,      // BODY[...], BODY.PEEK[...]
+    binary,       // BINARY[...], BINARY.PEEK[...] (RFC 3516)
+    binary_size,  // BINARY.SIZE[...]
     rfc822,
     rfc822_header,
     rfc822_text
   };
   Kind kind = Kind::flags;
   bool peek = false;
+  bool lazy = false;  // PREVIEW (LAZY)
   Section section;
   std::optional<Partial> partial;
+};
+
+/// Places in a list, from 1; negative ones count from its end (RFC 9394).
+struct Positions {
+  int64_t first = 0, last = 0;
 };
 
 struct FetchCommand {
   SequenceSet set;
   std::vector<FetchItem> items;
   std::optional<uint64_t> changed_since;  // RFC 7162 3.1.4.1
+  bool vanished = false;                  // 3.2.6
+  std::optional<Positions> partial;       // RFC 9394 3.3
 };
 
 struct StoreCommand {
@@ -168,12 +196,17 @@ struct SearchKey {
     sent_before,  // day, of the Date field
     sent_on,
     sent_since,
-    older,    // number, seconds (RFC 5032)
-    younger,  // number
-    header,   // field and text; empty text: the field is there
-    body,     // text
-    text,     // text, in header or body
-    modseq,   // number (RFC 7162 3.1.5)
+    saved_before,  // day it came into this mailbox (RFC 8514)
+    saved_on,
+    saved_since,
+    older,     // number, seconds (RFC 5032)
+    younger,   // number
+    email_id,  // value (RFC 8474)
+    none,      // nothing: THREADID where there are none
+    header,    // field and text; empty text: the field is there
+    body,      // text
+    text,      // text, in header or body
+    modseq,    // number (RFC 7162 3.1.5)
   };
   Kind kind = Kind::all;
   bool negated = false;
@@ -186,10 +219,39 @@ struct SearchKey {
   std::vector<SearchKey> children;
 };
 
+/// What is to be told of a result (RFC 4731, 5182, 9394).
+struct ReturnOptions {
+  bool given = false;  // RETURN was said
+  bool min = false, max = false, all = false, count = false, save = false;
+  bool update = false;  // RFC 5267 4.3
+  std::optional<Positions> partial;
+};
+
+/// SEARCH, and what SORT and THREAD search for.
 struct SearchCommand {
   std::string charset;  // upper case; empty when not said
-  SearchKey key;        // all_of
-  bool modseq = false;  // MODSEQ is among the keys
+  ReturnOptions options;
+  SearchKey key;         // all_of
+  bool modseq = false;   // MODSEQ is among the keys
+  bool numbers = false;  // message numbers are among the keys
+};
+
+/// RFC 5256, 5957.
+struct SortKey {
+  enum class Kind : uint8_t { arrival, cc, date, display_from, display_to, from, size, subject, to };
+  Kind kind = Kind::arrival;
+  bool reverse = false;
+};
+
+struct SortCommand {
+  std::vector<SortKey> keys;
+  SearchCommand search;
+};
+
+struct ThreadCommand {
+  enum class Algorithm : uint8_t { ordered_subject, references };
+  Algorithm algorithm = Algorithm::references;
+  SearchCommand search;
 };
 
 }  // namespace postrider::imap

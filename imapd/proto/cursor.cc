@@ -220,6 +220,7 @@ bool Cursor::sequence_number(uint32_t& out) {
 }
 
 bool Cursor::sequence_set(SequenceSet& out) {
+  if (skip('$')) return out.saved = true;
   do {
     NumberRange range;
     if (out.ranges.size() >= kMaxSequenceRanges) return fail("The sequence set has too many ranges.");
@@ -229,6 +230,18 @@ bool Cursor::sequence_set(SequenceSet& out) {
     out.ranges.push_back(range);
   } while (skip(','));
   return true;
+}
+
+bool Cursor::positions(Positions& out) {
+  bool from_end = peek() == '-';
+  auto place = [&](int64_t& value) {
+    uint32_t number = 0;
+    if (from_end && !expect('-')) return false;
+    if (!nz_number(number)) return false;
+    value = from_end ? -int64_t{number} : int64_t{number};
+    return true;
+  };
+  return place(out.first) && expect(':') && place(out.last);
 }
 
 bool Cursor::flag(FlagNames& out) {

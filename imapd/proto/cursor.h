@@ -53,6 +53,8 @@ class Cursor {
   /// list-mailbox: an atom that may hold wildcards, or a string.
   bool list_mailbox(std::string& out);
   bool sequence_set(SequenceSet& out);
+  /// "1:100" or "-1:-100" (RFC 9394 4).
+  bool positions(Positions& out);
   bool flag(FlagNames& out);
   bool flag_list(FlagNames& out);
   bool date(int64_t& out);

@@ -151,13 +151,21 @@ Framer::Event Framer::literal_announced(const std::optional<LiteralHead>& head, 
   return synchronising ? Event::continuation : Event::need_more;
 }
 
-/// In "tag APPEND mailbox ... {n}" every literal but the mailbox is a message.
+/// In "tag APPEND mailbox ... {n}" every literal but the mailbox is a message; so it is in "tag REPLACE 4 mailbox ...".
 bool Framer::is_message_literal() const {
   std::string_view rest = text_;
   rest.remove_prefix(std::min(rest.find(' '), rest.size()));
-  constexpr std::string_view kVerb = " APPEND ";
-  if (!istarts_with(rest, kVerb)) return false;
-  rest.remove_prefix(kVerb.size());
+  auto skip = [&](std::string_view verb) {
+    if (!istarts_with(rest, verb)) return false;
+    rest.remove_prefix(verb.size());
+    return true;
+  };
+  if (skip(" REPLACE ") || skip(" UID REPLACE ")) {
+    rest.remove_prefix(std::min(rest.find(' '), rest.size()));
+    if (!skip(" ")) return false;
+  } else if (!skip(" APPEND ")) {
+    return false;
+  }
   return literal_head(rest) != rest;
 }
 

@@ -1,8 +1,8 @@
 // Finds the end of a command in what a client sends: lines, and literals between them (RFC 3501 4.3, RFC 7888).
 //
-// The message of an APPEND is announced and not collected: the session streams it. Bad input ends in `bad`, after which
-// the framer is in sync with the client, or in `fatal`, after a non-synchronising literal that is not taken: its octets
-// are on their way and must never be read as commands.
+// The messages of APPEND and REPLACE are announced and not collected: the session streams them. Bad input ends in
+// `bad`, after which the framer is in sync with the client, or in `fatal`, after a non-synchronising literal that is
+// not taken: its octets are on their way and must never be read as commands.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
-// The FETCH command (RFC 3501 6.4.5).
+// The FETCH command (RFC 9051 6.4.5; RFC 3516, 7162, 8474, 8514, 8970, 9394).
 #include <fmt/format.h>
 
+#include "common/base/ascii.h"
 #include "imapd/proto/parser.h"
 
 namespace postrider::imap {
@@ -17,6 +18,9 @@ constexpr ItemName kItems[] = {
     {"UID", Kind::uid},
     {"MODSEQ", Kind::modseq},
     {"INTERNALDATE", Kind::internal_date},
+    {"SAVEDATE", Kind::save_date},
+    {"EMAILID", Kind::email_id},
+    {"THREADID", Kind::thread_id},
     {"RFC822.SIZE", Kind::size},
     {"ENVELOPE", Kind::envelope},
     {"BODY", Kind::body},
@@ -56,17 +60,26 @@ bool section_text(Cursor& cursor, Section& out) {
   return true;
 }
 
-// section = "[" [section-spec] "]"; section-part = nz-number *("." nz-number)
-bool section(Cursor& cursor, Section& out) {
-  if (!cursor.expect('[')) return false;
-  if (cursor.skip(']')) return true;
-  bool text_follows = true;
+// section-part = nz-number *("." nz-number)
+/// text_follows: what stands behind it is a section-text.
+bool section_part(Cursor& cursor, Section& out, bool& text_follows) {
+  text_follows = true;
   while (cursor.peek() >= '0' && cursor.peek() <= '9') {
     if (out.part.size() >= kMaxSectionDepth) return cursor.fail("The section is too deep.");
     if (!cursor.nz_number(out.part.emplace_back())) return false;
     text_follows = cursor.skip('.');
     if (!text_follows) break;
   }
+  return true;
+}
+
+// section = "[" [section-spec] "]"; section-binary = "[" [section-part] "]"
+bool section(Cursor& cursor, Section& out, bool binary) {
+  if (!cursor.expect('[')) return false;
+  if (cursor.skip(']')) return true;
+  bool text_follows = false;
+  if (!section_part(cursor, out, text_follows)) return false;
+  if (binary && text_follows) return cursor.fail("BINARY takes part numbers only.");
   return (!text_follows || section_text(cursor, out)) && cursor.expect(']');
 }
 
@@ -74,6 +87,12 @@ bool partial(Cursor& cursor, FetchItem& item) {
   if (!cursor.skip('<')) return true;
   auto& range = item.partial.emplace();
   return cursor.number(range.offset) && cursor.expect('.') && cursor.nz_number(range.length) && cursor.expect('>');
+}
+
+bool preview_modifier(Cursor& cursor, FetchItem& item) {
+  std::string name;
+  if (!cursor.word(name)) return false;
+  return name == "LAZY" ? (item.lazy = true) : cursor.fail(fmt::format("PREVIEW knows no modifier {}.", name));
 }
 
 bool item(Cursor& cursor, std::vector<FetchItem>& out) {
@@ -84,7 +103,22 @@ bool item(Cursor& cursor, std::vector<FetchItem>& out) {
   if (cursor.peek() == '[' && (name == "BODY" || name == "BODY.PEEK")) {
     next.kind = Kind::section;
     next.peek = name == "BODY.PEEK";
-    return section(cursor, next.section) && partial(cursor, next);
+    return section(cursor, next.section, false) && partial(cursor, next);
+  }
+  if (name == "BINARY" || name == "BINARY.PEEK") {
+    next.kind = Kind::binary;
+    next.peek = name == "BINARY.PEEK";
+    return section(cursor, next.section, true) && partial(cursor, next);
+  }
+  if (name == "BINARY.SIZE") {
+    next.kind = Kind::binary_size;
+    next.peek = true;
+    return section(cursor, next.section, true);
+  }
+  if (name == "PREVIEW") {
+    next.kind = Kind::preview;
+    if (!istarts_with(cursor.rest(), " (LAZY")) return true;  // else what follows is FETCH's own modifiers
+    return cursor.space() && cursor.list([&] { return preview_modifier(cursor, next); });
   }
   for (const ItemName& known : kItems) {
     if (name == known.name) {
@@ -112,16 +146,26 @@ bool macro(Cursor& cursor, std::vector<FetchItem>& out) {
 bool modifier(Cursor& cursor, FetchCommand& out) {
   std::string name;
   if (!cursor.word(name)) return false;
-  if (name != "CHANGEDSINCE") return cursor.fail(fmt::format("FETCH knows no modifier {}.", name));
-  return cursor.space() && cursor.number64(out.changed_since.emplace());
+  if (name == "CHANGEDSINCE") return cursor.space() && cursor.number64(out.changed_since.emplace());
+  if (name == "VANISHED") return out.vanished = true;
+  if (name == "PARTIAL") return cursor.space() && cursor.positions(out.partial.emplace());
+  return cursor.fail(fmt::format("FETCH knows no modifier {}.", name));
 }
 
 }  // namespace
 
+bool parse_section(Cursor& cursor, Section& out) {
+  return section(cursor, out, false);
+}
+
+bool parse_fetch_items(Cursor& cursor, std::vector<FetchItem>& out) {
+  return cursor.list([&] { return item(cursor, out); });
+}
+
 bool parse_fetch(Cursor& cursor, FetchCommand& out) {
   if (!cursor.space() || !cursor.sequence_set(out.set) || !cursor.space()) return false;
   if (cursor.peek() == '(') {
-    if (!cursor.list([&] { return item(cursor, out.items); })) return false;
+    if (!parse_fetch_items(cursor, out.items)) return false;
   } else if (!macro(cursor, out.items) && !item(cursor, out.items)) {
     return false;
   }

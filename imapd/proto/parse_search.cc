@@ -1,4 +1,4 @@
-// The SEARCH command (RFC 3501 6.4.4): a tree of keys, bounded in size and depth.
+// The SEARCH command (RFC 9051 6.4.4; RFC 4731, 5182, 8474, 8514, 9394): a tree of keys, bounded in size and depth.
 #include <fmt/format.h>
 
 #include "common/base/ascii.h"
@@ -25,9 +25,10 @@ struct NamedKey {
   std::string_view name;
   Kind kind;
 };
-constexpr NamedKey kDateKeys[] = {{"BEFORE", Kind::internal_before}, {"ON", Kind::internal_on},
-                                  {"SINCE", Kind::internal_since},   {"SENTBEFORE", Kind::sent_before},
-                                  {"SENTON", Kind::sent_on},         {"SENTSINCE", Kind::sent_since}};
+constexpr NamedKey kDateKeys[] = {
+    {"BEFORE", Kind::internal_before},   {"ON", Kind::internal_on},   {"SINCE", Kind::internal_since},
+    {"SENTBEFORE", Kind::sent_before},   {"SENTON", Kind::sent_on},   {"SENTSINCE", Kind::sent_since},
+    {"SAVEDBEFORE", Kind::saved_before}, {"SAVEDON", Kind::saved_on}, {"SAVEDSINCE", Kind::saved_since}};
 constexpr NamedKey kNumberKeys[] = {
     {"LARGER", Kind::larger}, {"SMALLER", Kind::smaller}, {"OLDER", Kind::older}, {"YOUNGER", Kind::younger}};
 constexpr NamedKey kTextKeys[] = {{"BODY", Kind::body}, {"TEXT", Kind::text}};
@@ -74,8 +75,9 @@ class SearchParser {
       cursor_.skip('(');
       return keys(out, depth + 1) && cursor_.expect(')');
     }
-    if (is_digit(first) || first == '*') {
+    if (is_digit(first) || first == '*' || first == '$') {
       out.kind = Kind::sequence;
+      command_.numbers |= first != '$';
       return cursor_.sequence_set(out.set);
     }
     std::string name;
@@ -126,7 +128,7 @@ class SearchParser {
   }
 
   bool special_key(SearchKey& out, std::string_view name, size_t depth) {
-    if (name == "ALL") return true;
+    if (name == "ALL" || name == "SAVEDATESUPPORTED") return true;
     if (name == "RECENT" || name == "OLD") {
       out.kind = Kind::recent;
       out.negated = name == "OLD";
@@ -150,6 +152,13 @@ class SearchParser {
     if (name == "UID") {
       out.kind = Kind::uid;
       return cursor_.space() && cursor_.sequence_set(out.set);
+    }
+    if (name == "EMAILID" || name == "THREADID") {
+      out.kind = name == "EMAILID" ? Kind::email_id : Kind::none;
+      std::string_view id;
+      if (!cursor_.space() || !cursor_.atom(id)) return false;
+      out.value = id;
+      return true;
     }
     if (name == "HEADER") {
       std::string field;
@@ -186,15 +195,119 @@ class SearchParser {
   size_t count_ = 0;
 };
 
+bool return_option(Cursor& cursor, ReturnOptions& out) {
+  std::string name;
+  if (!cursor.word(name)) return false;
+  if (name == "MIN") return out.min = true;
+  if (name == "MAX") return out.max = true;
+  if (name == "ALL") return out.all = true;
+  if (name == "COUNT") return out.count = true;
+  if (name == "SAVE") return out.save = true;
+  if (name == "UPDATE") return out.update = true;
+  if (name == "CONTEXT") return true;  // a hint that it will be asked again (RFC 5267 4.2)
+  if (name == "PARTIAL") return cursor.space() && cursor.positions(out.partial.emplace());
+  return cursor.fail(fmt::format("SEARCH knows no return option {}.", name));
+}
+
+bool return_options(Cursor& cursor, ReturnOptions& out) {
+  out.given = true;
+  if (!cursor.list([&] { return return_option(cursor, out); }, true)) return false;
+  if (out.partial && out.all) return cursor.fail("PARTIAL and ALL exclude each other.");
+  // "RETURN ()" is ALL (RFC 4731 3.1).
+  out.all |= !out.min && !out.max && !out.count && !out.save && !out.partial && !out.update;
+  return true;
+}
+
+/// "RETURN (...) ", where it is there.
+bool optional_return(Cursor& cursor, ReturnOptions& out) {
+  if (!cursor.skip_word("RETURN")) return true;
+  return cursor.space() && return_options(cursor, out) && cursor.space();
+}
+
+bool charset(Cursor& cursor, SearchCommand& out) {
+  if (!cursor.astring(out.charset)) return false;
+  out.charset = upper(out.charset);
+  return true;
+}
+
+// search-criteria = charset 1*(SP search-key)
+bool charset_and_keys(Cursor& cursor, SearchCommand& out) {
+  return cursor.space() && charset(cursor, out) && cursor.space() && SearchParser(cursor, out).keys(out.key, 0) &&
+         cursor.end();
+}
+
+struct SortName {
+  std::string_view name;
+  SortKey::Kind kind;
+};
+constexpr SortName kSortNames[] = {
+    {"ARRIVAL", SortKey::Kind::arrival},
+    {"CC", SortKey::Kind::cc},
+    {"DATE", SortKey::Kind::date},
+    {"DISPLAYFROM", SortKey::Kind::display_from},
+    {"DISPLAYTO", SortKey::Kind::display_to},
+    {"FROM", SortKey::Kind::from},
+    {"SIZE", SortKey::Kind::size},
+    {"SUBJECT", SortKey::Kind::subject},
+    {"TO", SortKey::Kind::to},
+};
+
+// sort-criterion = ["REVERSE" SP] sort-key
+bool sort_key(Cursor& cursor, std::vector<SortKey>& out) {
+  if (out.size() >= kMaxSortKeys) return cursor.fail("There are too many sort keys.");
+  SortKey& key = out.emplace_back();
+  key.reverse = cursor.skip_word("REVERSE");
+  std::string name;
+  if ((key.reverse && !cursor.space()) || !cursor.word(name)) return false;
+  for (const SortName& known : kSortNames) {
+    if (name != known.name) continue;
+    key.kind = known.kind;
+    return true;
+  }
+  return cursor.fail(fmt::format("SORT knows no key {}.", name));
+}
+
 }  // namespace
 
 bool parse_search(Cursor& cursor, SearchCommand& out) {
-  if (!cursor.space()) return false;
+  if (!cursor.space() || !optional_return(cursor, out.options)) return false;
   if (cursor.skip_word("CHARSET")) {
-    if (!cursor.space() || !cursor.astring(out.charset) || !cursor.space()) return false;
-    out.charset = upper(out.charset);
+    if (!cursor.space() || !charset(cursor, out) || !cursor.space()) return false;
   }
   return SearchParser(cursor, out).keys(out.key, 0) && cursor.end();
+}
+
+// esearch = "ESEARCH" [SP "IN" SP "(" source-mbox ")"] [SP search-return-opts] SP search-program
+bool parse_esearch(Cursor& cursor, MultiSearchCommand& out) {
+  if (!cursor.space()) return false;
+  size_t names = 0;
+  auto filter = [&] { return parse_mailbox_filter(cursor, out.filters.emplace_back(), names); };
+  if (cursor.skip_word("IN") && !(cursor.space() && cursor.list(filter) && cursor.space())) return false;
+  out.search.options.all = true;  // unless RETURN says otherwise
+  if (istarts_with(cursor.rest(), "RETURN ")) {
+    out.search.options = ReturnOptions();
+    if (!optional_return(cursor, out.search.options)) return false;
+  }
+  if (cursor.skip_word("CHARSET")) {
+    if (!cursor.space() || !charset(cursor, out.search) || !cursor.space()) return false;
+  }
+  return SearchParser(cursor, out.search).keys(out.search.key, 0) && cursor.end();
+}
+
+// sort = ["UID" SP] "SORT" [search-return-opts] SP sort-criteria SP search-criteria
+bool parse_sort(Cursor& cursor, SortCommand& out) {
+  if (!cursor.space() || !optional_return(cursor, out.search.options)) return false;
+  return cursor.list([&] { return sort_key(cursor, out.keys); }) && charset_and_keys(cursor, out.search);
+}
+
+// thread = ["UID" SP] "THREAD" SP thread-alg SP search-criteria
+bool parse_thread(Cursor& cursor, ThreadCommand& out) {
+  std::string name;
+  if (!cursor.space() || !cursor.word(name)) return false;
+  if (name != "REFERENCES" && name != "ORDEREDSUBJECT")
+    return cursor.fail("THREAD knows REFERENCES and ORDEREDSUBJECT.", Cursor::Fault::cannot);
+  if (name == "ORDEREDSUBJECT") out.algorithm = ThreadCommand::Algorithm::ordered_subject;
+  return charset_and_keys(cursor, out.search);
 }
 
 }  // namespace postrider::imap

@@ -11,10 +11,11 @@ struct StatusName {
   std::string_view name;
   StatusItem item;
 };
-constexpr StatusName kStatusNames[] = {{"MESSAGES", kStatusMessages}, {"RECENT", kStatusRecent},
-                                       {"UIDNEXT", kStatusUidNext},   {"UIDVALIDITY", kStatusUidValidity},
-                                       {"UNSEEN", kStatusUnseen},     {"HIGHESTMODSEQ", kStatusHighestModSeq},
-                                       {"SIZE", kStatusSize},         {"DELETED", kStatusDeleted}};
+constexpr StatusName kStatusNames[] = {{"MESSAGES", kStatusMessages},   {"RECENT", kStatusRecent},
+                                       {"UIDNEXT", kStatusUidNext},     {"UIDVALIDITY", kStatusUidValidity},
+                                       {"UNSEEN", kStatusUnseen},       {"HIGHESTMODSEQ", kStatusHighestModSeq},
+                                       {"SIZE", kStatusSize},           {"DELETED", kStatusDeleted},
+                                       {"MAILBOXID", kStatusMailboxId}, {"APPENDLIMIT", kStatusAppendLimit}};
 
 bool status_item(Cursor& cursor, unsigned& items) {
   std::string name;
@@ -50,6 +51,24 @@ bool list_return(Cursor& cursor, ListCommand& out) {
   if (name == "SPECIAL-USE") return out.return_special_use = true;
   if (name == "STATUS") return cursor.space() && status_items(cursor, out.return_status);
   return cursor.fail(fmt::format("LIST knows no return option {}.", name));
+}
+
+// select-param =/ "QRESYNC" SP "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")"
+bool resync(Cursor& cursor, Resync& out) {
+  if (!cursor.expect('(') || !cursor.nz_number(out.uid_validity) || !cursor.space() || !cursor.number64(out.modseq))
+    return false;
+  if (out.modseq == 0) return cursor.fail("The modification sequence must not be 0.");
+  if (cursor.peek() == ' ' && !istarts_with(cursor.rest(), " (")) {
+    cursor.skip(' ');
+    if (!cursor.sequence_set(out.known.emplace())) return false;
+    if (out.known->saved) return cursor.fail("Known UIDs are written as numbers.");
+  }
+  // Pairs of message numbers and UIDs save work where expunges are not remembered; here they are.
+  SequenceSet numbers, uids;
+  if (cursor.skip(' ') && !(cursor.expect('(') && cursor.sequence_set(numbers) && cursor.space() &&
+                            cursor.sequence_set(uids) && cursor.expect(')')))
+    return false;
+  return cursor.expect(')');
 }
 
 bool list_pattern(Cursor& cursor, ListCommand& out) {
@@ -119,6 +138,26 @@ bool parse_enable(Cursor& cursor, EnableCommand& out) {
   return cursor.end();
 }
 
+bool parse_compress(Cursor& cursor, std::string& algorithm) {
+  return cursor.space() && cursor.word(algorithm) && cursor.end();
+}
+
+bool parse_cancel_update(Cursor& cursor, std::vector<std::string>& tags) {
+  do {
+    if (tags.size() >= kMaxCancelledTags) return cursor.fail("There are too many tags.");
+    if (!cursor.space() || !cursor.string(tags.emplace_back())) return false;
+  } while (!cursor.at_end());
+  return true;
+}
+
+bool parse_language(Cursor& cursor, std::vector<std::string>& tags) {
+  while (cursor.skip(' ')) {
+    if (tags.size() >= kMaxLanguages) return cursor.fail("There are too many languages.");
+    if (!cursor.astring(tags.emplace_back())) return false;
+  }
+  return cursor.end();
+}
+
 bool parse_id(Cursor& cursor, IdCommand& out) {
   if (!cursor.space()) return false;
   if (cursor.skip_word("NIL")) return cursor.end();
@@ -135,8 +174,9 @@ bool parse_select(Cursor& cursor, SelectCommand& out) {
   auto parameter = [&] {
     std::string name;
     if (!cursor.word(name)) return false;
-    return name == "CONDSTORE" ? (out.condstore = true)
-                               : cursor.fail(fmt::format("SELECT knows no parameter {}.", name));
+    if (name == "CONDSTORE") return out.condstore = true;
+    if (name == "QRESYNC") return cursor.space() && resync(cursor, out.resync.emplace());
+    return cursor.fail(fmt::format("SELECT knows no parameter {}.", name));
   };
   if (cursor.skip(' ') && !cursor.list(parameter)) return false;
   return cursor.end();
@@ -195,10 +235,12 @@ bool parse_status(Cursor& cursor, StatusCommand& out) {
 }
 
 bool parse_append(Cursor& cursor, AppendCommand& out) {
-  if (!cursor.space() || !cursor.mailbox(out.mailbox) || !cursor.space()) return false;
-  if (cursor.peek() == '(' && (!cursor.flag_list(out.flags) || !cursor.space())) return false;
-  if (cursor.peek() == '"' && (!cursor.date_time(out.date.emplace()) || !cursor.space())) return false;
-  return cursor.end();
+  return cursor.space() && cursor.mailbox(out.mailbox);
+}
+
+bool parse_replace(Cursor& cursor, ReplaceCommand& out) {
+  return cursor.space() && (cursor.skip('*') || cursor.nz_number(out.number)) && cursor.space() &&
+         cursor.mailbox(out.mailbox);
 }
 
 bool parse_uid_expunge(Cursor& cursor, SequenceSet& out) {

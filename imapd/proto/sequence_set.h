@@ -20,6 +20,7 @@ constexpr uint32_t kStar = 0;
 
 struct SequenceSet {
   std::vector<NumberRange> ranges;  // as written: either end may be the greater one, or kStar
+  bool saved = false;               // "$": what the last SEARCH with SAVE found (RFC 5182); no ranges then
 
   /// Ascending and not touching, with "*" put in; empty when greatest is 0 (nothing is there).
   NumberRanges resolve(uint32_t greatest) const;

@@ -88,7 +88,9 @@ void append_flags(std::string& out, uint64_t bits, const std::vector<std::string
 void append_section_name(std::string& out, const FetchItem& item) {
   using Text = Section::Text;
   const Section& section = item.section;
-  out += "BODY[";
+  out += item.kind == FetchItem::Kind::binary        ? "BINARY["
+         : item.kind == FetchItem::Kind::binary_size ? "BINARY.SIZE["
+                                                     : "BODY[";
   for (size_t i = 0; i < section.part.size(); ++i) append_format(out, "{}{}", i == 0 ? "" : ".", section.part[i]);
   if (section.text != Text::whole && !section.part.empty()) out.push_back('.');
   switch (section.text) {
@@ -134,6 +136,9 @@ void append_status(std::string& out, unsigned items, const StatusValues& values)
   add(kStatusHighestModSeq, "HIGHESTMODSEQ", values.highest_modseq);
   add(kStatusSize, "SIZE", values.size);
   add(kStatusDeleted, "DELETED", values.deleted);
+  add(kStatusAppendLimit, "APPENDLIMIT", values.append_limit);
+  if (items & kStatusMailboxId)
+    append_format(out, "{}MAILBOXID ({})", out.size() == begin ? "" : " ", values.mailbox_id);
   out.push_back(')');
 }
 

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "imapd/proto/append_reader.h"
 #include "imapd/proto/framer.h"
 #include "imapd/proto/parser.h"
 
@@ -38,6 +39,14 @@ void parse(std::string_view text) {
   with(parse_lsub, ListCommand{});
   with(parse_status, StatusCommand{});
   with(parse_append, AppendCommand{});
+  with(parse_replace, ReplaceCommand{});
+  {
+    Cursor cursor = arguments();
+    AppendReader reader;
+    std::vector<AppendStep> steps;
+    if (reader.read(cursor, true, steps)) reader.read(cursor, false, steps);
+    for (const AppendStep& step : steps) parse_message_url(step.url);
+  }
   with(parse_uid_expunge, SequenceSet{});
   with(parse_search, SearchCommand{});
   with(parse_fetch, FetchCommand{});

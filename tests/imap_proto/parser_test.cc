@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "imapd/proto/append_reader.h"
 #include "imapd/proto/writer.h"
 
 namespace postrider::imap {
@@ -128,30 +129,90 @@ TEST(ParseList, TakesTheExtendedForm) {
 }
 
 TEST(ParseStatus, TakesEveryItem) {
-  auto status = read(parse_status, " INBOX (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE DELETED)");
+  auto status =
+      read(parse_status,
+           " INBOX (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE DELETED MAILBOXID APPENDLIMIT)");
   ASSERT_TRUE(status);
-  EXPECT_EQ(status->items, 255u);
+  EXPECT_EQ(status->items, 1023u);
   EXPECT_FALSE(read(parse_status, " INBOX ()"));
   EXPECT_FALSE(read(parse_status, " INBOX (MESSAGES"));
 }
 
-TEST(ParseAppend, ReadsUpToTheMessage) {
-  auto append = read(parse_append, " Drafts (\\Seen $MDNSent) \"17-Jul-1996 02:44:25 -0700\" ");
-  ASSERT_TRUE(append);
-  EXPECT_EQ(append->flags.system, flag::kSeen);
-  EXPECT_EQ(append->flags.keywords, std::vector<std::string>{"$MDNSent"});
-  EXPECT_EQ(append->date, 837596665);
-  EXPECT_TRUE(read(parse_append, " Drafts "));
-  EXPECT_TRUE(read(parse_append, " Drafts () "));
-  EXPECT_FALSE(read(parse_append, " Drafts"));
-  EXPECT_FALSE(read(parse_append, " Drafts (\\Recent) "));
-  EXPECT_FALSE(read(parse_append, " Drafts \"01-Jan-0000 00:00:00 +0000\" "));
+/// The steps of an APPEND whose text came in these stretches, one letter a step; "-" where it is refused.
+std::string append_steps(std::vector<std::string_view> stretches, bool literal_at_end = false) {
+  AppendReader reader;
+  std::vector<AppendStep> steps;
+  for (size_t i = 0; i < stretches.size(); ++i) {
+    Cursor cursor(stretches[i]);
+    if (!reader.read(cursor, literal_at_end || i + 1 < stretches.size(), steps)) {
+      EXPECT_FALSE(cursor.error().empty());
+      return "-";
+    }
+  }
+  std::string letters;
+  for (const AppendStep& step : steps) letters += "blUue"[static_cast<size_t>(step.kind)];
+  return letters;
 }
 
-TEST(ParseAppend, LimitsTheFlags) {
-  std::string flags;
+TEST(ParseAppend, ReadsWhatStandsBetweenTheLiterals) {
+  EXPECT_EQ(append_steps({" (\\Seen) \"17-Jul-1996 02:44:25 -0700\" ", ""}), "ble");
+  EXPECT_EQ(append_steps({" ", " (\\Seen) ", " ", ""}), "blebleble") << "RFC 3502";
+  EXPECT_EQ(append_steps({" CATENATE (URL \"/a;UID=1\" TEXT ", " URL b TEXT ", ")"}), "bUlUle") << "RFC 4469";
+  EXPECT_EQ(append_steps({" CATENATE (URL /a)"}), "bUe");
+  EXPECT_EQ(append_steps({" CATENATE (URL ", ") ", ""}), "bueble");
+  EXPECT_EQ(append_steps({" UTF8 (", ")"}), "ble") << "RFC 6855";
+  for (auto stretches : std::vector<std::vector<std::string_view>>{{""},
+                                                                   {" "},
+                                                                   {"x", ""},
+                                                                   {" (\\Seen", ""},
+                                                                   {" ", "x"},
+                                                                   {" CATENATE (", ""},
+                                                                   {" CATENATE ()"},
+                                                                   {" CATENATE (TEXT x)"},
+                                                                   {" UTF8 (", ""},
+                                                                   {" (\\Recent) ", ""},
+                                                                   {" \"01-Jan-0000 00:00:00 +0000\" ", ""}}) {
+    EXPECT_EQ(append_steps(stretches), "-") << stretches.front();
+  }
+}
+
+TEST(ParseAppend, ReadsFlagsAndDate) {
+  AppendReader reader;
+  std::vector<AppendStep> steps;
+  Cursor cursor(" (\\Seen $MDNSent) \"17-Jul-1996 02:44:25 -0700\" ");
+  ASSERT_TRUE(reader.read(cursor, true, steps));
+  EXPECT_EQ(steps.front().flags.system, flag::kSeen);
+  EXPECT_EQ(steps.front().flags.keywords, std::vector<std::string>{"$MDNSent"});
+  EXPECT_EQ(steps.front().date, 837596665);
+}
+
+TEST(ParseAppend, LimitsFlagsMessagesAndParts) {
+  std::string flags = " (";
   for (int i = 0; i < 10'000; ++i) flags += (i ? " k" : "k") + std::to_string(i);
-  EXPECT_FALSE(read(parse_append, " Drafts (" + flags + ") "));
+  EXPECT_EQ(append_steps({flags + ") ", ""}), "-");
+  EXPECT_EQ(append_steps(std::vector<std::string_view>(kMaxAppendedMessages + 1, " "), true), "-");
+  std::string parts = " CATENATE (URL a";
+  for (size_t i = 0; i < kMaxCatenatedParts; ++i) parts += " URL a";
+  EXPECT_EQ(append_steps({parts + ")"}), "-");
+}
+
+TEST(ParseAppend, ReadsUrlsOfThisAccount) {
+  auto url = parse_message_url("/Entw%C3%BCrfe%2FA;UIDVALIDITY=385759045/;UID=20/;SECTION=1.MIME/;PARTIAL=5.10");
+  ASSERT_TRUE(url);
+  EXPECT_EQ(url->mailbox, "Entw\xc3\xbcrfe/A");
+  EXPECT_EQ(url->uid_validity, 385759045u);
+  EXPECT_EQ(url->uid, 20u);
+  EXPECT_EQ(url->section.text, Section::Text::mime);
+  EXPECT_EQ(url->partial->length, 10u);
+  EXPECT_TRUE(parse_message_url("/inbox/;UID=1")->mailbox == "INBOX");
+  EXPECT_TRUE(parse_message_url(";UID=1/;SECTION=HEADER"));
+  for (std::string_view text :
+       {"", "/", "/INBOX", "/INBOX;UIDVALIDITY=1", "/INBOX/;UID=", "/INBOX/;UID=0", "/INBOX/;UID=4294967296",
+        "/INBOX/;UID=1/;SECTION=", "/INBOX/;UID=1/;SECTION=1.HEADER.FIELDS%20(A)", "/INBOX/;UID=1/;PARTIAL=1",
+        "/INBOX/;UID=1/;PARTIAL=1.0", "/%zz/;UID=1", "/%ff/;UID=1", "imap://other.test/INBOX/;UID=1",
+        "/INBOX/;UID=1/;URLAUTH=x"}) {
+    EXPECT_FALSE(parse_message_url(text)) << text;
+  }
 }
 
 struct SetCase {

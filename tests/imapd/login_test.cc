@@ -1,6 +1,8 @@
 // Before and during login (RFC 3501 6.1, 6.2).
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "common/base/base64.h"
 #include "tests/imapd/transcript.h"
 
@@ -11,9 +13,31 @@ TEST(Login, GreetsWithWhatWorks) {
   Transcript t;
   Client client(t.port());
   std::string greeting = client.line();
-  EXPECT_TRUE(fits(greeting, "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ... AUTH=PLAIN...] mail.example.test ..."))
+  EXPECT_TRUE(fits(greeting, "* OK [CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ... AUTH=PLAIN...] mail.example.test ..."))
       << greeting;
   EXPECT_FALSE(fits(greeting, "...STARTTLS...")) << "there is no certificate";
+}
+
+/// docs/imap.md has a row for whatever CAPABILITY names.
+TEST(Login, NamesWhatIsWrittenDown) {
+  Transcript::Options options;
+  options.tls = true;
+  Transcript t(options);
+  Client client(t.port());
+  std::string greeting = client.line();
+  std::ifstream file(POSTRIDER_SOURCE "/docs/imap.md");
+  std::string document{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_FALSE(document.empty());
+  constexpr std::string_view kBegin = "* OK [CAPABILITY ";
+  ASSERT_TRUE(greeting.starts_with(kBegin));
+  std::string_view words = std::string_view(greeting).substr(kBegin.size());
+  words = words.substr(0, words.find(']'));
+  while (!words.empty()) {
+    std::string word(words.substr(0, words.find(' ')));
+    words.remove_prefix(std::min(word.size() + 1, words.size()));
+    if (word.starts_with("APPENDLIMIT=")) word = "APPENDLIMIT";
+    EXPECT_NE(document.find(word), std::string::npos) << word;
+  }
 }
 
 TEST(Login, TakesNameAndPassword) {
@@ -130,6 +154,82 @@ TEST(Login, OffersStartTlsWithACertificate) {
   client.send("c NOOP\r\n");
   EXPECT_EQ(client.line(), "(closed)")
       << "what came before the handshake is dropped, what comes instead of one ends it";
+}
+
+TEST(Login, TakesNoPasswordInClearFromAnotherMachine) {
+  Transcript::Options options;
+  options.tls = true;
+  Transcript t(options);
+  t.service().services().loopback_is_private = false;  // now this machine is one like any other
+  Client c(t.port());
+  std::string greeting = c.line();
+  EXPECT_TRUE(fits(greeting, "...STARTTLS LOGINDISABLED AUTH=SCRAM-SHA-256]...")) << greeting;
+  std::string response = base64_encode(std::string("\0alice@example.test\0secret", 26));
+  for (const std::string& command : {std::string("LOGIN alice@example.test secret"), "AUTHENTICATE PLAIN " + response,
+                                     std::string("AUTHENTICATE LOGIN")}) {
+    c.send("a " + command + "\r\n");
+    EXPECT_TRUE(fits(c.line(), "a NO [PRIVACYREQUIRED] ...")) << command;
+  }
+}
+
+TEST(Session, EndsWhenItsAccountIsClosed) {
+  Transcript t;
+  t.play(R"(
+    A> a SELECT INBOX
+    A<* a OK ...
+  )");
+  auto& directory = t.service().services().directory;
+  directory.with([](store::Directory& d) { EXPECT_TRUE(d.set_quota("alice@example.test", 1'000)); });
+  Client& c = t.session('A');
+  c.send("b APPEND INBOX {1200+}\r\n" + std::string(1'200, 'x') + "\r\n");
+  EXPECT_TRUE(fits(c.line(), "b NO [OVERQUOTA] ..."));
+  directory.with([](store::Directory& d) { EXPECT_TRUE(d.set_enabled("alice@example.test", false)); });
+  t.play(R"(
+    A> c NOOP
+    A< * BYE ...
+    A< (closed)
+  )");
+}
+
+TEST(Unauthenticate, MakesNobodyOfSomebody) {
+  Transcript t;
+  t.play(R"(
+    A> a ENABLE CONDSTORE UIDONLY
+    A<* a OK ...
+    A> b SELECT INBOX
+    A<* b OK ...
+    A> c UNAUTHENTICATE
+    A< c OK [CAPABILITY IMAP4rev1 ... AUTH=PLAIN ...] ...
+    A> d SELECT INBOX
+    A< d BAD Please log in first.
+    A> e LOGIN alice@example.test secret
+    A< e OK ...
+    A> f FETCH 1 FLAGS
+    A< f BAD No mailbox is selected.
+    A> g SELECT INBOX
+    A<* g OK ...
+    A> h SEARCH ALL
+    A< * SEARCH
+    A< h OK ...
+  )");
+}
+
+TEST(Language, IsEnglish) {
+  Transcript t;
+  Client& c = t.stranger('B');
+  c.send("a LANGUAGE\r\nb LANGUAGE fr en-GB\r\n");
+  EXPECT_EQ(c.line(), "* LANGUAGE (EN I-DEFAULT)");
+  EXPECT_TRUE(fits(c.line(), "a OK ..."));
+  EXPECT_EQ(c.line(), "* LANGUAGE (EN)");
+  EXPECT_TRUE(fits(c.line(), "b OK ..."));
+  t.play(R"(
+    A> a LANGUAGE default
+    A< * LANGUAGE (I-DEFAULT)
+    A< * NAMESPACE (("" "/")) NIL NIL
+    A< a OK ...
+    A> b LANGUAGE fr
+    A< b NO ...
+  )");
 }
 
 TEST(Session, SaysGoodbye) {

@@ -103,6 +103,43 @@ TEST(Mailbox, IsCreatedRenamedAndDeletedWithWordsForEachMistake) {
   )");
 }
 
+TEST(Mailbox, RefusesNamesThatCannotBeKept) {
+  Transcript t;
+  Client& c = t.session('A');
+  c.send(std::string("a CREATE {3+}\r\na\0b\r\n", 20));
+  EXPECT_TRUE(fits(c.line(), "a BAD ..."));
+  c.send("b CREATE {4+}\r\na\r\nb\r\n");
+  EXPECT_TRUE(fits(c.line(), "b NO [CANNOT] ..."));
+  c.send("c CREATE " + std::string(10'000, 'x') + "\r\n");
+  EXPECT_TRUE(fits(c.line(), "c NO [CANNOT] ..."));
+  c.send("d CREATE " + std::string(1'001, 'x') + "\r\n");
+  EXPECT_TRUE(fits(c.line(), "d NO [LIMIT] ..."));
+  std::string deep = "a";
+  for (int i = 0; i < 40; ++i) deep += "/a";
+  c.send("e CREATE " + deep + "\r\n");
+  EXPECT_TRUE(fits(c.line(), "e NO [LIMIT] ..."));
+  c.send("f CREATE \"caf\xc3\xa9\"\r\n");
+  EXPECT_TRUE(fits(c.line(), "f NO [CANNOT] ...")) << "8-bit names are for those who enabled UTF-8";
+  c.send("g CREATE \"it's; DROP TABLE mailbox--\"\r\n");
+  EXPECT_TRUE(fits(c.line(), "g OK ..."));
+  t.play(R"(
+    A> h LIST "" "it's*"
+    A< * LIST (\HasNoChildren) "/" "it's; DROP TABLE mailbox--"
+    A< h OK ...
+    A> i CREATE iNbOx/Below
+    A< i OK ...
+    A> j LIST "" "INBOX/*"
+    A< * LIST (\HasNoChildren) "/" INBOX/Below
+    A< j OK ...
+    A> k RENAME INBOX Elsewhere
+    A< k OK ...
+    A> l LIST "" "INBOX*"
+    A< * LIST (\HasChildren) "/" INBOX
+    A< * LIST (\HasNoChildren) "/" INBOX/Below
+    A< l OK ...
+  )");
+}
+
 TEST(Mailbox, TakesASpecialUse) {
   Transcript t;
   t.play(R"(
@@ -156,6 +193,7 @@ TEST(Select, DescribesTheMailbox) {
     A< * OK [UIDVALIDITY ...] ...
     A< * OK [UIDNEXT 2] ...
     A< * OK [HIGHESTMODSEQ ...] ...
+    A< * OK [MAILBOXID (F1)] ...
     A< a OK [READ-WRITE] ...
     B> b EXAMINE INBOX
     B<* * OK [PERMANENTFLAGS ()] ...
@@ -164,6 +202,107 @@ TEST(Select, DescribesTheMailbox) {
     B<* b OK [READ-ONLY] ...
     B> c STORE 1 +FLAGS (\Seen)
     B< c NO ...
+  )");
+}
+
+TEST(Unselect, ExpungesNothing) {
+  Transcript t;
+  t.deliver("INBOX", kMessage);
+  t.play(R"(
+    A> a SELECT INBOX
+    A<* a OK ...
+    A> b STORE 1 +FLAGS.SILENT (\Deleted)
+    A< b OK ...
+    A> c UNSELECT
+    A< c OK ...
+    A> d UNSELECT
+    A< d BAD No mailbox is selected.
+    A> e STATUS INBOX (MESSAGES DELETED)
+    A< * STATUS INBOX (MESSAGES 1 DELETED 1)
+    A< e OK ...
+    A> f SELECT INBOX
+    A<* f OK ...
+    A> g CLOSE
+    A< g OK ...
+    A> h STATUS INBOX (MESSAGES DELETED)
+    A< * STATUS INBOX (MESSAGES 0 DELETED 0)
+    A< h OK ...
+  )");
+}
+
+/// What came and went before anybody looked is not recent.
+TEST(Status, CountsRecentMessagesThatAreThere) {
+  Transcript t;
+  t.deliver("INBOX", kMessage);
+  t.play(R"(
+    A> a SELECT INBOX
+    A<* a OK ...
+    A> b UNSELECT
+    A< b OK ...
+  )");
+  t.deliver("INBOX", kMessage);
+  t.deliver("INBOX", kMessage);
+  t.play(R"(
+    A> c EXAMINE INBOX
+    A<* c OK ...
+    B> a STATUS INBOX (RECENT)
+    B< * STATUS INBOX (RECENT 2)
+    B< a OK ...
+  )");
+  auto account = t.service().services().accounts.open(t.account());
+  store::MailboxId inbox = account->find_mailbox("INBOX")->id;
+  store::Edit edit(*account);
+  edit.remove(inbox, {{2, 2}});
+  edit.commit();
+  t.play(R"(
+    B> b STATUS INBOX (RECENT MESSAGES)
+    B< * STATUS INBOX (MESSAGES 2 RECENT 1)
+    B< b OK ...
+    B> c LIST "" INBOX RETURN (STATUS (RECENT))
+    B< * LIST (\HasNoChildren) "/" INBOX
+    B< * STATUS INBOX (RECENT 1)
+    B< c OK ...
+  )");
+}
+
+/// Every name of many, with levels and subscriptions, in the order of their octets.
+TEST(List, ShowsTenThousandMailboxes) {
+  constexpr int kCount = 10'000;
+  Transcript t;
+  {
+    auto account = t.service().services().accounts.open(t.account());
+    store::Edit edit(*account);
+    for (int i = 0; i < kCount; ++i)
+      EXPECT_TRUE(edit.create_mailbox(fmt::format("Big/{:03}/{:02}", i / 100, i % 100), ""));
+    edit.commit();
+  }
+  Client& c = t.session('A');
+  c.send("a LIST \"\" \"Big/*\"\r\n");
+  std::string last;
+  int listed = 0;
+  for (std::string line = c.line(); !line.starts_with("a "); line = c.line()) {
+    ASSERT_TRUE(fits(line, "* LIST (\\Has...) \"/\" Big/...")) << line;
+    std::string name = line.substr(line.rfind(' ') + 1);
+    ASSERT_LT(last, name);
+    last = name;
+    ++listed;
+  }
+  EXPECT_EQ(listed, kCount + kCount / 100);
+  t.play(R"(
+    A> b LIST "" "Big/099/%9"
+    A< * LIST (\HasNoChildren) "/" Big/099/09
+    A< * LIST (\HasNoChildren) "/" Big/099/19
+    A<* b OK ...
+    A> c RENAME Big Small
+    A< c OK ...
+    A> d STATUS Small/099/99 (MESSAGES)
+    A< * STATUS Small/099/99 (MESSAGES 0)
+    A< d OK ...
+    A> e LIST "" "Big*"
+    A< e OK ...
+    A> f LIST "" "Small/%/99"
+    A< * LIST (\HasNoChildren) "/" Small/000/99
+    A<* f OK ...
   )");
 }
 

@@ -399,5 +399,28 @@ TEST(Search, LooksIntoDecodedText) {
   )");
 }
 
+/// RFC 5032: the clock of these tests stands at 15 January 2027, 08:00.
+TEST(Search, KnowsHowOldAMessageIs) {
+  Transcript t;
+  t.play(R"(
+    A> a APPEND INBOX "15-Jan-2027 07:00:00 +0000" {3+}
+    A> abc
+    A< a OK ...
+    A> b APPEND INBOX "15-Jan-2027 07:59:00 +0000" {3+}
+    A> abc
+    A< b OK ...
+    A> c SELECT INBOX
+    A<* c OK ...
+    A> d SEARCH OLDER 3600
+    A< * SEARCH 1
+    A< d OK ...
+    A> e SEARCH YOUNGER 60
+    A< * SEARCH 2
+    A< e OK ...
+    A> f SEARCH YOUNGER 0
+    A< f BAD ...
+  )");
+}
+
 }  // namespace
 }  // namespace postrider::imap

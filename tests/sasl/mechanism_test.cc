@@ -147,6 +147,21 @@ TEST(Scram, TheChannelBindingMustRepeatTheHeader) {
   EXPECT_EQ(failure_of(after_first(&record)->step(changed)), FailureKind::rejected);
 }
 
+/// RFC 5802 6: what is bound to a channel says so, and who lost the offer on the way is sent away.
+TEST(Scram, IsBoundToTheChannelOrSaysThatItIsNot) {
+  const auto begin = [](std::string_view header, ChannelBinding binding) {
+    auto scram = make_scram(fakes(), std::string(kServerNonce), std::move(binding));
+    return scram->step(std::string(header) + "n=user,r=abc");
+  };
+  EXPECT_EQ(as<NeedCredentials>(begin("p=tls-exporter,,", {"data", true})).user, "user");
+  EXPECT_EQ(as<NeedCredentials>(begin("n,,", {"data", false})).user, "user");
+  EXPECT_EQ(as<NeedCredentials>(begin("y,,", {})).user, "user");
+  EXPECT_EQ(failure_of(begin("y,,", {"data", false})), FailureKind::rejected);
+  EXPECT_EQ(failure_of(begin("n,,", {"data", true})), FailureKind::malformed);
+  EXPECT_EQ(failure_of(begin("p=tls-unique,,", {"data", true})), FailureKind::malformed);
+  EXPECT_EQ(failure_of(begin("p=tls-exporter,,", {"data", false})), FailureKind::malformed);
+}
+
 TEST(Scram, UnknownUsersGetAPlausibleAndStableSalt) {
   const auto first_of = [](std::string_view user) {
     auto scram = make_scram(fakes(), "servernonce");
@@ -222,6 +237,7 @@ TEST(MechanismName, IsFoundInAnyCase) {
   EXPECT_EQ(parse_mechanism_name("plain"), MechanismName::plain);
   EXPECT_EQ(parse_mechanism_name("Scram-Sha-256"), MechanismName::scram_sha_256);
   EXPECT_FALSE(parse_mechanism_name("SCRAM-SHA-256-PLUS"));
+  EXPECT_EQ(parse_mechanism_name("scram-sha-256-plus", true), MechanismName::scram_sha_256_plus);
   EXPECT_FALSE(parse_mechanism_name(""));
 }
 
