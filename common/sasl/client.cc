@@ -159,6 +159,8 @@ Result<std::unique_ptr<ClientMechanism>> make_client(MechanismName name, std::st
       return std::make_unique<LoginClient>(std::move(user), std::move(password));
     case MechanismName::scram_sha_256:
       break;
+    case MechanismName::scram_sha_256_plus:
+      return failure("SCRAM-SHA-256-PLUS is not spoken as a client.");
   }
   return make_scram_client(std::move(user), std::move(password), base64_encode(random_bytes(18)));
 }
