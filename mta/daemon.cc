@@ -144,7 +144,7 @@ Result<void> MtaDaemon::open_store() {
     service_ = std::make_unique<SmtpService>(config_.server.state, clock_, *directory_, *accounts_, *workers_,
                                              *password_workers_, *queue_, server_.loops());
     check_dns_ = std::make_unique<CheckDns>([this](asio::io_context& loop) {
-      auto resolver = std::make_shared<Resolver>(loop, config_.dns.server);
+      auto resolver = std::make_shared<Resolver>(loop, dns_settings(config_.dns.server, config_.dns.trust_anchor));
       return [resolver](std::string name, DnsType type) { return resolver->ask(std::move(name), type); };
     });
     checks_ = std::make_unique<InboundChecks>(*check_dns_, *workers_, clock_);
