@@ -30,24 +30,34 @@ constexpr Explanation kExplanations[] = {
     {"2.3", "The message is larger than the recipient takes. Send it with smaller or fewer attachments."},
     {"3.4", "The message is larger than that server takes. Send it with smaller or fewer attachments."},
     {"2.", "The recipient's mailbox cannot take it. Send it again later, or reach the recipient in another way."},
-    {"3.", "The recipient's server has a trouble of its own. Send it again later; if it stays so, its postmaster has to help."},
+    {"3.",
+     "The recipient's server has a trouble of its own. Send it again later; if it stays so, its postmaster has to "
+     "help."},
     {"4.1", "The recipient's server does not answer. Check the part after the @; if it is right, send it again later."},
     {"4.4", "The recipient's server could not be found. Check how the part after the @ is spelled."},
-    {"4.6", "The message was sent in circles between servers. The postmaster of the recipient's domain has to mend that."},
+    {"4.6",
+     "The message was sent in circles between servers. The postmaster of the recipient's domain has to mend that."},
     {"4.7", "It could not be delivered in the time that a message may take."},
-    {"4.", "The recipient's server could not be reached. Check the part after the @; if it is right, send it again later."},
+    {"4.",
+     "The recipient's server could not be reached. Check the part after the @; if it is right, send it again later."},
     {"6.", "That server cannot handle the form of the message. Send it as plain text, without special characters."},
-    {"7.", "That server refuses it by its rules. Its own words above say more; its postmaster can tell what to change."},
+    {"7.",
+     "That server refuses it by its rules. Its own words above say more; its postmaster can tell what to change."},
     {"", "The recipient's server gave no better reason than its own words above."},
 };
 
 std::string_view action_word(ReportAction action) {
   switch (action) {
-    case ReportAction::failed: return "failed";
-    case ReportAction::delayed: return "delayed";
-    case ReportAction::delivered: return "delivered";
-    case ReportAction::relayed: return "relayed";
-    case ReportAction::expanded: return "expanded";
+    case ReportAction::failed:
+      return "failed";
+    case ReportAction::delayed:
+      return "delayed";
+    case ReportAction::delivered:
+      return "delivered";
+    case ReportAction::relayed:
+      return "relayed";
+    case ReportAction::expanded:
+      return "expanded";
   }
   return "failed";
 }
@@ -55,11 +65,16 @@ std::string_view action_word(ReportAction action) {
 std::string_view subject_of(const Report& report) {
   if (report.double_bounce) return "A report could not be delivered";
   switch (report.action) {
-    case ReportAction::failed: return "Your message was not delivered";
-    case ReportAction::delayed: return "Your message is delayed";
-    case ReportAction::relayed: return "Your message was passed on";
-    case ReportAction::expanded: return "Your message was passed on to several recipients";
-    default: return "Your message was delivered";
+    case ReportAction::failed:
+      return "Your message was not delivered";
+    case ReportAction::delayed:
+      return "Your message is delayed";
+    case ReportAction::relayed:
+      return "Your message was passed on";
+    case ReportAction::expanded:
+      return "Your message was passed on to several recipients";
+    default:
+      return "Your message was delivered";
   }
 }
 
@@ -81,7 +96,8 @@ std::string_view opening_of(const Report& report) {
     case ReportAction::expanded:
       return "Your message was passed on to everybody who gets the mail of the addresses named\r\n"
              "below. You will hear of it where one of them cannot be reached, not where it arrives.\r\n";
-    default: return "Your message was delivered, and you asked to be told.\r\n";
+    default:
+      return "Your message was delivered, and you asked to be told.\r\n";
   }
 }
 
@@ -136,8 +152,8 @@ std::string human_text(const Report& report, const store::QueuedMessage& origina
   if (report.action == ReportAction::delayed) {
     text += fmt::format("\r\nIt will be tried until {}.\r\n", format_date_time(report.retry_until));
   }
-  text += fmt::format("\r\nThe message was accepted here on {}\r\nand has the queue id {}.\r\n", format_date_time(original.accepted),
-                      store::queue_id_text(original.id));
+  text += fmt::format("\r\nThe message was accepted here on {}\r\nand has the queue id {}.\r\n",
+                      format_date_time(original.accepted), store::queue_id_text(original.id));
   return text;
 }
 
@@ -199,7 +215,8 @@ Returned returned_part(const Report& report, const store::QueuedMessage& origina
   return {false, text};
 }
 
-std::string head_of(const Report& report, const store::QueuedMessage& original, std::string_view boundary, bool eight_bit) {
+std::string head_of(const Report& report, const store::QueuedMessage& original, std::string_view boundary,
+                    bool eight_bit) {
   std::string head = fmt::format(
       "From: Mail Delivery System <mailer-daemon@{0}>\r\nTo: <{1}>\r\nSubject: {2}\r\nDate: {3}\r\n"
       "Message-ID: {4}\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n",
@@ -211,14 +228,16 @@ std::string head_of(const Report& report, const store::QueuedMessage& original, 
       head += fmt::format("In-Reply-To: {0}\r\nReferences: {0}\r\n", *message_id);
     }
   }
-  head += fmt::format("Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"{}\"\r\n{}\r\n", boundary,
-                      eight_bit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
+  head += fmt::format("Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"{}\"\r\n{}\r\n",
+                      boundary, eight_bit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
   return head;
 }
 
 }  // namespace
 
-std::string report_message_id(const Report& report) { return fmt::format("<{}.report@{}>", report.id, report.hostname); }
+std::string report_message_id(const Report& report) {
+  return fmt::format("<{}.report@{}>", report.id, report.hostname);
+}
 
 std::string_view explain_status(std::string_view status) {
   size_t dot = status.find('.');
@@ -234,9 +253,12 @@ bool wants_report(ReportAction action, const store::QueuedMessage& message, cons
   if (message.reverse_path.empty() || (recipient.notify & store::kNotifyNever) != 0) return false;
   bool asked = recipient.notify != store::kNotifyDefault;
   switch (action) {
-    case ReportAction::failed: return !asked || (recipient.notify & store::kNotifyFailure) != 0;
-    case ReportAction::delayed: return !asked || (recipient.notify & store::kNotifyDelay) != 0;
-    default: return (recipient.notify & store::kNotifySuccess) != 0;
+    case ReportAction::failed:
+      return !asked || (recipient.notify & store::kNotifyFailure) != 0;
+    case ReportAction::delayed:
+      return !asked || (recipient.notify & store::kNotifyDelay) != 0;
+    default:
+      return (recipient.notify & store::kNotifySuccess) != 0;
   }
 }
 
@@ -249,13 +271,13 @@ std::string format_report(const Report& report, const store::QueuedMessage& orig
   std::string text = head_of(report, original, boundary, eight_bit);
   text += fmt::format("--{}\r\nContent-Type: text/plain; charset={}\r\n{}\r\n{}", boundary, utf8 ? "utf-8" : "us-ascii",
                       utf8 ? encoding : "", human_text(report, original, utf8));
-  text += fmt::format("\r\n--{}\r\nContent-Type: message/{}delivery-status\r\n{}\r\n{}", boundary, utf8 ? "global-" : "",
-                      utf8 ? encoding : "", machine_text(report, original, utf8));
+  text += fmt::format("\r\n--{}\r\nContent-Type: message/{}delivery-status\r\n{}\r\n{}", boundary,
+                      utf8 ? "global-" : "", utf8 ? encoding : "", machine_text(report, original, utf8));
   if (!returned.text.empty()) {
     std::string_view type = returned.whole ? (utf8 ? "message/global" : "message/rfc822")
                                            : (utf8 ? "message/global-headers" : "text/rfc822-headers");
-    text += fmt::format("\r\n--{}\r\nContent-Type: {}\r\n{}\r\n{}", boundary, type, has_8bit(returned.text) ? encoding : "",
-                        returned.text);
+    text += fmt::format("\r\n--{}\r\nContent-Type: {}\r\n{}\r\n{}", boundary, type,
+                        has_8bit(returned.text) ? encoding : "", returned.text);
   }
   text += fmt::format("\r\n--{}--\r\n", boundary);
   return text;

@@ -68,7 +68,8 @@ store::Maintenance::Options MtaDaemon::maintenance_options() {
   options.undelete = config_.store.undelete;
   options.purge_accounts = [this] {
     std::vector<store::AccountId> ids;
-    for (const store::AccountInfo& account : directory_->with([](store::Directory& directory) { return directory.accounts(); })) {
+    for (const store::AccountInfo& account :
+         directory_->with([](store::Directory& directory) { return directory.accounts(); })) {
       ids.push_back(account.id);
     }
     return ids;

@@ -12,11 +12,19 @@ namespace {
 
 constexpr size_t kMaxKnownAccounts = 100'000;
 
-Outcome mailbox_gone() { return Outcome::permanent("5.1.1", "550 5.1.1 There is no such mailbox any more"); }
-Outcome mailbox_disabled() { return Outcome::permanent("5.2.1", "550 5.2.1 The mailbox is switched off"); }
-Outcome disk_full() { return Outcome::temporary("4.3.1", "452 4.3.1 The mail system's disk is full"); }
+Outcome mailbox_gone() {
+  return Outcome::permanent("5.1.1", "550 5.1.1 There is no such mailbox any more");
+}
+Outcome mailbox_disabled() {
+  return Outcome::permanent("5.2.1", "550 5.2.1 The mailbox is switched off");
+}
+Outcome disk_full() {
+  return Outcome::temporary("4.3.1", "452 4.3.1 The mail system's disk is full");
+}
 // What exactly is wrong is for the log: the sender has no use for it.
-Outcome mailbox_broken() { return Outcome::temporary("4.2.0", "451 4.2.0 The mailbox cannot be written at the moment"); }
+Outcome mailbox_broken() {
+  return Outcome::temporary("4.2.0", "451 4.2.0 The mailbox cannot be written at the moment");
+}
 
 Outcome outcome_of(const store::StoreFailure& failure) {
   if (failure.fault == store::StoreFault::over_quota) {
@@ -72,7 +80,9 @@ LocalDelivery::LocalDelivery(store::Accounts& accounts, store::DirectoryService&
       send_hint_(std::move(send_hint)),
       settled_(std::move(settled)) {}
 
-LocalDelivery::~LocalDelivery() { stop(); }
+LocalDelivery::~LocalDelivery() {
+  stop();
+}
 
 void LocalDelivery::start(size_t threads) {
   std::lock_guard lock(mutex_);
@@ -166,7 +176,8 @@ std::vector<Outcome> LocalDelivery::deliver_each(store::AccountId account, std::
   return outcomes;
 }
 
-std::vector<Outcome> LocalDelivery::write(store::AccountId account, std::span<const Delivery> deliveries, uint64_t quota) {
+std::vector<Outcome> LocalDelivery::write(store::AccountId account, std::span<const Delivery> deliveries,
+                                          uint64_t quota) {
   // Reading and compressing first: the account's lock is held for writing only.
   std::vector<const store::PreparedMessage*> prepared;
   for (const Delivery& delivery : deliveries) prepared.push_back(prepare(delivery));
@@ -204,7 +215,8 @@ std::optional<store::AccountInfo> LocalDelivery::account_info(store::AccountId a
   return info;
 }
 
-void LocalDelivery::finish(store::AccountId account, std::span<const Delivery> deliveries, std::span<const Outcome> outcomes) {
+void LocalDelivery::finish(store::AccountId account, std::span<const Delivery> deliveries,
+                           std::span<const Outcome> outcomes) {
   Settlement failures;
   std::vector<Unflushed> written;
   for (size_t i = 0; i < deliveries.size(); ++i) {
@@ -263,7 +275,8 @@ void LocalDelivery::run_flusher() {
 /// Under the mutex. A thread that waits for a slow account is not there for the others.
 void LocalDelivery::add_deliverer_if_stuck() {
   if (no_more_threads_ || deliverers_.size() >= kMaxDeliverers || !queue_.is_stuck(kStuckWait)) return;
-  log_warn("delivery_slow", {{"reason", "every deliverer waits for a slow account"}, {"deliverers", deliverers_.size() + 1}});
+  log_warn("delivery_slow",
+           {{"reason", "every deliverer waits for a slow account"}, {"deliverers", deliverers_.size() + 1}});
   deliverers_.emplace_back([this] { run_deliverer(); });
 }
 

@@ -1,9 +1,9 @@
 // Local delivery: from the queue into mailboxes.
 //
-// A deliverer takes the waiting messages of one account, writes them in one transaction and tells who watches the mailbox.
-// That is visible at once and not yet durable: the queue still holds the messages. A flusher makes accounts durable, many
-// deliveries with one flush, and only then the recipients end. A crash in between delivers again, and the account knows the
-// delivery by its key.
+// A deliverer takes the waiting messages of one account, writes them in one transaction and tells who watches the
+// mailbox. That is visible at once and not yet durable: the queue still holds the messages. A flusher makes accounts
+// durable, many deliveries with one flush, and only then the recipients end. A crash in between delivers again, and the
+// account knows the delivery by its key.
 #pragma once
 
 #include <condition_variable>
@@ -24,11 +24,11 @@
 namespace postrider {
 
 constexpr std::chrono::milliseconds kFlushInterval{1'000};  // how long a delivery waits for its flush at most
-constexpr size_t kFlushCount = 5'000;                     // deliveries that are not waited with
+constexpr size_t kFlushCount = 5'000;                       // deliveries that are not waited with
 // Deliverers pause above this. A power cut takes back what was not flushed, and the account skips 20,000 UIDs then
 // (store/account.cc): there must never be as many.
 constexpr size_t kMaxUnflushed = 10'000;
-constexpr std::chrono::milliseconds kStuckWait{250};      // an account that waits longer for a thread gets a new one
+constexpr std::chrono::milliseconds kStuckWait{250};  // an account that waits longer for a thread gets a new one
 constexpr size_t kMaxDeliverers = 32;
 
 class LocalDelivery {

@@ -22,10 +22,13 @@ void log_decision(const store::QueuedMessage& message, const Attempted& attempte
       log_info("delivered", {{"msg", id}, {"to", to}, {"host", outcome.remote}, {"reply", outcome.reply}});
       return;
     case Decision::Next::retry:
-      log_info("deferred", {{"msg", id}, {"to", to}, {"host", outcome.remote}, {"reply", outcome.reply}, {"until", decision.at}});
+      log_info("deferred",
+               {{"msg", id}, {"to", to}, {"host", outcome.remote}, {"reply", outcome.reply}, {"until", decision.at}});
       return;
     case Decision::Next::bounce:
-      log_info("failed", {{"msg", id}, {"to", to}, {"host", outcome.remote}, {"reply", outcome.reply}, {"expired", decision.expired}});
+      log_info(
+          "failed",
+          {{"msg", id}, {"to", to}, {"host", outcome.remote}, {"reply", outcome.reply}, {"expired", decision.expired}});
   }
 }
 
@@ -34,8 +37,8 @@ store::Ending ending_of(const Outcome& outcome) {
   return outcome.kind == Outcome::Kind::relayed ? store::Ending::relayed : store::Ending::failed;
 }
 
-store::RecipientUpdate update_of(const store::QueuedMessage& message, const Attempted& attempted, const Decision& decision,
-                                 UnixTime now) {
+store::RecipientUpdate update_of(const store::QueuedMessage& message, const Attempted& attempted,
+                                 const Decision& decision, UnixTime now) {
   store::RecipientUpdate update;
   update.message = message.id;
   update.number = attempted.recipient->number;
@@ -78,7 +81,8 @@ std::shared_ptr<const Settler::Options> Settler::current() const {
   return options_;
 }
 
-void Settler::settle(const store::QueuedMessage& message, std::span<const Attempted> attempted, Settlement& settlement) {
+void Settler::settle(const store::QueuedMessage& message, std::span<const Attempted> attempted,
+                     Settlement& settlement) {
   UnixTime now = clock_.unix_time();
   Settlement settled;
   std::vector<Told> failed, delayed, delivered, relayed;
@@ -91,7 +95,8 @@ void Settler::settle(const store::QueuedMessage& message, std::span<const Attemp
     if (decision.next == Decision::Next::bounce) failed.push_back({one, decision.expired, update});
     if (decision.warn) delayed.push_back({one, false, update});
     if (one.outcome.kind == Outcome::Kind::delivered) delivered.push_back({one, false, update});
-    if (one.outcome.kind == Outcome::Kind::relayed && !one.outcome.reports_itself) relayed.push_back({one, false, update});
+    if (one.outcome.kind == Outcome::Kind::relayed && !one.outcome.reports_itself)
+      relayed.push_back({one, false, update});
   }
   try {
     report(message, ReportAction::failed, failed, settled);
@@ -140,7 +145,8 @@ std::vector<store::QueuedMessage> Settler::tell_expanded(const store::QueuedMess
   std::vector<Told> told;
   Outcome outcome = Outcome::delivered();
   outcome.reply.clear();
-  for (const store::QueuedRecipient& recipient : message.expanded) told.push_back({{&recipient, outcome}, false, nullptr});
+  for (const store::QueuedRecipient& recipient : message.expanded)
+    told.push_back({{&recipient, outcome}, false, nullptr});
   try {
     report(message, ReportAction::expanded, told, settlement);
   } catch (const std::exception& error) {
@@ -151,8 +157,8 @@ std::vector<store::QueuedMessage> Settler::tell_expanded(const store::QueuedMess
 }
 
 /// Its id; 0 where nobody is there to be told.
-store::QueueId Settler::send(const store::QueuedMessage& original, Report report, store::MailKind kind, const Options& options,
-                   Settlement& settlement) {
+store::QueueId Settler::send(const store::QueuedMessage& original, Report report, store::MailKind kind,
+                             const Options& options, Settlement& settlement) {
   std::string id = store::queue_id_text(original.id);
   if (original.kind == store::MailKind::double_bounce) {
     log_error("report_lost", {{"msg", id}, {"reason", "the postmaster's own report could not be delivered"}});
@@ -191,8 +197,7 @@ store::QueueId Settler::send(const store::QueuedMessage& original, Report report
 std::vector<store::QueuedRecipient> Settler::recipients_of(const std::string& address, const Options& options) {
   auto parsed = parse_mailbox(address, Utf8::allowed);
   Address to = parsed ? *parsed : Address{address, {}};  // "postmaster" alone
-  auto resolution = directory_.with(
-      [&](store::Directory& directory) { return options.system.resolve(directory, to); });
+  auto resolution = directory_.with([&](store::Directory& directory) { return options.system.resolve(directory, to); });
   if (resolution.kind == store::RecipientKind::foreign_domain && parsed) resolution.targets.push_back({0, address, 0});
   std::vector<store::QueuedRecipient> recipients;
   for (store::Target& target : resolution.targets) {

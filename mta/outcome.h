@@ -19,15 +19,15 @@ struct Outcome {
     permanent,    // never will
   };
   Kind kind = Kind::temporary;
-  std::string status;           // RFC 3463: "4.2.2"
-  std::string reply;            // "452 4.2.2 The mailbox is full": what was said, on one line
-  std::string remote;           // host that said it: "mx.example.net [192.0.2.1]"; empty: this server
-  std::string tls;              // how it was talked to: "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: without TLS
+  std::string status;            // RFC 3463: "4.2.2"
+  std::string reply;             // "452 4.2.2 The mailbox is full": what was said, on one line
+  std::string remote;            // host that said it: "mx.example.net [192.0.2.1]"; empty: this server
+  std::string tls;               // how it was talked to: "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: without TLS
   store::MailboxId mailbox = 0;  // delivered: where it lies
-  store::Uid uid = 0;           // 0: it was there already
-  bool reports_itself = false;  // relayed to a host that took over NOTIFY (RFC 3461 5.2.1)
-  bool attempted = true;        // false: waits for a destination that is known to be dead
-  UnixTime not_before = 0;      // where something better than the schedule is known
+  store::Uid uid = 0;            // 0: it was there already
+  bool reports_itself = false;   // relayed to a host that took over NOTIFY (RFC 3461 5.2.1)
+  bool attempted = true;         // false: waits for a destination that is known to be dead
+  UnixTime not_before = 0;       // where something better than the schedule is known
 
   bool is_success() const { return kind == Kind::delivered || kind == Kind::relayed; }
   static Outcome delivered() { return make(Kind::delivered, "2.0.0", "250 2.0.0 In the mailbox"); }

@@ -41,18 +41,23 @@ QueueRunner::QueueRunner(Options options, store::Accounts& accounts, store::Dire
       delivery_(accounts, directory, settler_, clock, std::move(send_hint),
                 [this](Settlement settlement) { settled(std::move(settlement)); }) {}
 
-QueueRunner::~QueueRunner() { stop(); }
+QueueRunner::~QueueRunner() {
+  stop();
+}
 
 void QueueRunner::start() {
   store::Queue::Recovered recovered = queue_.recover(marks_.left());
   for (const store::InAttempt& at : recovered.set_aside) {
-    log_error("set_aside", {{"msg", store::queue_id_text(at.message)},
-                            {"account", at.account},
-                            {"reason", "two processes ended while they had it in hand; `mailctl queue release` tries it again"}});
+    log_error("set_aside",
+              {{"msg", store::queue_id_text(at.message)},
+               {"account", at.account},
+               {"reason", "two processes ended while they had it in hand; `mailctl queue release` tries it again"}});
   }
   size_t swept = queue_.sweep_spool();
   store::Queue::Counts counts = queue_.counts();
-  log_info("queue_open", {{"messages", counts.messages}, {"recipients", counts.recipients}, {"recovered", recovered.recipients},
+  log_info("queue_open", {{"messages", counts.messages},
+                          {"recipients", counts.recipients},
+                          {"recovered", recovered.recipients},
                           {"swept_files", swept}});
   {
     std::lock_guard lock(mutex_);
@@ -103,8 +108,8 @@ asio::awaitable<Acceptance> QueueRunner::accept(store::QueuedMessage message) {
       asio::post(executor, [last = std::move(*shared), acceptance]() mutable { last(std::move(acceptance)); });
     });
   };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Acceptance)>(initiate, asio::use_awaitable,
-                                                                                          std::move(message));
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Acceptance)>(
+      initiate, asio::use_awaitable, std::move(message));
 }
 
 void QueueRunner::accept(store::QueuedMessage message, std::function<void(Acceptance)> complete) {
@@ -319,7 +324,8 @@ void QueueRunner::put_back(Group group) {
   std::lock_guard lock(mutex_);
   // Ending with what cannot be written would be in vain: the queue still has it all, and a start repeats it.
   if (stopping_) return;
-  updates_.insert(updates_.begin(), std::make_move_iterator(group.updates.begin()), std::make_move_iterator(group.updates.end()));
+  updates_.insert(updates_.begin(), std::make_move_iterator(group.updates.begin()),
+                  std::make_move_iterator(group.updates.end()));
   reported_.insert(reported_.begin(), std::make_move_iterator(group.reported.begin()),
                    std::make_move_iterator(group.reported.end()));
   updates_not_before_ = std::chrono::steady_clock::now() + kTroublePause;

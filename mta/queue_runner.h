@@ -1,9 +1,9 @@
-// The owner of the queue: takes messages from sessions, gives recipients to those who deliver, and writes what became of
-// them.
+// The owner of the queue: takes messages from sessions, gives recipients to those who deliver, and writes what became
+// of them.
 //
 // One thread, the committer, has the handle. Everything that waits when it comes back from a flush goes into the next
-// transaction, so the number of flushes follows the disk and not the number of sessions. It sleeps until somebody hands in
-// something or the next recipient is due.
+// transaction, so the number of flushes follows the disk and not the number of sessions. It sleeps until somebody hands
+// in something or the next recipient is due.
 #pragma once
 
 #include <atomic>
@@ -26,21 +26,21 @@
 
 namespace postrider {
 
-constexpr size_t kMaxGroup = 256;                     // messages in one commit
-constexpr uint64_t kMaxGroupOctets = 16 << 20;        // of bodies in memory in one commit
-constexpr size_t kMaxGroupUpdates = 500;              // ended recipients written while sessions wait
-constexpr size_t kMaxRefill = 500;                    // recipients read back at once
-constexpr size_t kMaxReleaseStep = 5'000;             // recipients of a destination that are made due at once
-constexpr size_t kMaxForgetStep = 500;                // messages of the ledger that are forgotten at once
-constexpr std::chrono::hours kForgetInterval{1};      // between two rounds of that
-constexpr uint64_t kMaxReadyOctets = 64 << 20;        // local messages in memory; what is beyond stays on the disk
-constexpr uint64_t kMaxRemoteOctets = 64 << 20;       // the same for other servers' recipients
+constexpr size_t kMaxGroup = 256;                 // messages in one commit
+constexpr uint64_t kMaxGroupOctets = 16 << 20;    // of bodies in memory in one commit
+constexpr size_t kMaxGroupUpdates = 500;          // ended recipients written while sessions wait
+constexpr size_t kMaxRefill = 500;                // recipients read back at once
+constexpr size_t kMaxReleaseStep = 5'000;         // recipients of a destination that are made due at once
+constexpr size_t kMaxForgetStep = 500;            // messages of the ledger that are forgotten at once
+constexpr std::chrono::hours kForgetInterval{1};  // between two rounds of that
+constexpr uint64_t kMaxReadyOctets = 64 << 20;    // local messages in memory; what is beyond stays on the disk
+constexpr uint64_t kMaxRemoteOctets = 64 << 20;   // the same for other servers' recipients
 
 class QueueRunner final : public Acceptor {
  public:
   struct Options {
-    std::string state;            // the state folder
-    SystemMail system;            // its hostname is who reports
+    std::string state;  // the state folder
+    SystemMail system;  // its hostname is who reports
     Schedule schedule;
     Seconds history{14 * 86'400};  // how long the ledger is kept
     size_t deliverers = 2;
@@ -135,8 +135,8 @@ class QueueRunner final : public Acceptor {
   std::unique_ptr<RemoteDelivery> remote_;
   std::thread committer_;
 
-  // Of the committer alone: recipients that are due but not in memory. Until they are, new ones wait behind them, so that
-  // messages of one account stay in order.
+  // Of the committer alone: recipients that are due but not in memory. Until they are, new ones wait behind them, so
+  // that messages of one account stay in order.
   bool local_backlog_ = true;
   bool remote_backlog_ = true;
   std::vector<Delivery> ready_local_;

@@ -39,7 +39,8 @@ void QueueRunner::go_on(store::QueuedMessage message) {
   for (const store::QueuedRecipient& recipient : message.recipients) {
     if (recipient.next_attempt == store::kInHand) (recipient.account != 0 ? local : remote) = true;
   }
-  if (remote) ready_remote_.push_back(std::make_shared<MessageInHand>(part_in_hand(message, false), remote_budget_, &marks_));
+  if (remote)
+    ready_remote_.push_back(std::make_shared<MessageInHand>(part_in_hand(message, false), remote_budget_, &marks_));
   if (!local) return;
   auto in_hand = std::make_shared<MessageInHand>(part_in_hand(message, true), local_budget_, &marks_);
   for (size_t i = 0; i < in_hand->message().recipients.size(); ++i) ready_local_.push_back({in_hand, i});

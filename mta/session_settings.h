@@ -18,7 +18,7 @@ std::string_view to_string(Role role);
 struct SessionSettings {
   Config config;
   std::shared_ptr<net::TlsStore> tls;  // null: no STARTTLS
-  config::NetworkSet trusted;  // may relay without a login
+  config::NetworkSet trusted;          // may relay without a login
 };
 
 Result<std::shared_ptr<const SessionSettings>> make_settings(const Config& config, std::shared_ptr<net::TlsStore> tls);

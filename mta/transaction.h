@@ -31,7 +31,7 @@ struct Transaction {
   size_t refused = 0;
   std::vector<store::QueuedRecipient> expanded;  // see store::QueuedMessage
   std::string message_id;                        // of the header; empty: none, or too long to be one
-  std::optional<Address> first_path;  // for the Received field of a message to one recipient
+  std::optional<Address> first_path;             // for the Received field of a message to one recipient
 
   store::QueueId id = 0;
   std::shared_ptr<IncomingMessage> message;  // shared with the worker that writes it

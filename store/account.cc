@@ -22,9 +22,9 @@ constexpr std::string_view kMailboxColumns =
     "id, name, special_use, uid_validity, uid_next, highest_modseq, messages, unseen, deleted, size, first_recent, "
     "EXISTS(SELECT 1 FROM subscription s WHERE s.name = mailbox.name)";
 
-// Deliveries become visible before they are flushed, because the queue still holds them. A power cut can therefore take back
-// UIDs and modseqs that a client has seen. After a reboot both jump by more than can ever be unflushed, so that none of them
-// comes to mean another message.
+// Deliveries become visible before they are flushed, because the queue still holds them. A power cut can therefore take
+// back UIDs and modseqs that a client has seen. After a reboot both jump by more than can ever be unflushed, so that
+// none of them comes to mean another message.
 constexpr int64_t kRebootGap = 20'000;
 
 constexpr size_t kPurgeBatch = 10'000;
@@ -68,12 +68,14 @@ const std::string& scan_sql(unsigned wants) {
       auto column = [&](unsigned bits, const char* name) { return (want & bits) != 0 ? name : "NULL"; };
       bool message = (want & (kWantDate | kWantEnvelope | kWantStructure | kWantIndex | kWantHead)) != 0;
       made[want] = fmt::format(
-          "SELECT e.uid, e.modseq, e.flags, e.message, e.size, e.saved, {}, {}, {}, {}, {}, {}, {}, {} FROM entry e{}{} "
+          "SELECT e.uid, e.modseq, e.flags, e.message, e.size, e.saved, {}, {}, {}, {}, {}, {}, {}, {} FROM entry "
+          "e{}{} "
           "WHERE e.mailbox = ?1 AND e.uid BETWEEN ?2 AND ?3 ORDER BY e.uid",
           column(kWantDate, "m.internal_date"), column(kWantIndex | kWantHead, "m.prefix_size"),
-          column(kWantHead, "m.head_size"), column(kWantEnvelope, "m.envelope"), column(kWantStructure, "m.bodystructure"),
-          column(kWantIndex, "m.mime"), column(kWantHead, "h.prefix"), column(kWantHead, "h.data"),
-          message ? " JOIN message m ON m.id = e.message" : "", (want & kWantHead) != 0 ? " JOIN head h ON h.id = e.message" : "");
+          column(kWantHead, "m.head_size"), column(kWantEnvelope, "m.envelope"),
+          column(kWantStructure, "m.bodystructure"), column(kWantIndex, "m.mime"), column(kWantHead, "h.prefix"),
+          column(kWantHead, "h.data"), message ? " JOIN message m ON m.id = e.message" : "",
+          (want & kWantHead) != 0 ? " JOIN head h ON h.id = e.message" : "");
     }
     return made;
   }();
@@ -97,7 +99,9 @@ Account::Account(const std::string& path, AccountId id, OpenMode mode, const Clo
   }
 }
 
-Account::~Account() { ::close(lock_file_); }
+Account::~Account() {
+  ::close(lock_file_);
+}
 
 void Account::prepare_state() {
   std::string boot;
@@ -136,7 +140,8 @@ void Account::create_default_mailboxes() {
   if (database_.changes() == 0) return;  // the other daemon was first
   for (const auto& [name, use] : kDefaults) {
     database_
-        .prepare("INSERT INTO mailbox(name, special_use, uid_validity, uid_next, highest_modseq) VALUES(?1, ?2, ?3, 1, 1)")
+        .prepare(
+            "INSERT INTO mailbox(name, special_use, uid_validity, uid_next, highest_modseq) VALUES(?1, ?2, ?3, 1, 1)")
         .bind(name, use, now)
         .run();
     database_.prepare("INSERT INTO subscription VALUES(?1)").bind(name).run();
@@ -189,7 +194,8 @@ std::optional<MailboxSnapshot> Account::snapshot(MailboxId id) {
   while (rows.next()) {
     Uid uid = static_cast<Uid>(rows->integer(0));
     append_uid(snapshot.uids, uid);
-    if (snapshot.first_unseen == 0 && (static_cast<uint64_t>(rows->integer(1)) & Flags::kSeen) == 0) snapshot.first_unseen = uid;
+    if (snapshot.first_unseen == 0 && (static_cast<uint64_t>(rows->integer(1)) & Flags::kSeen) == 0)
+      snapshot.first_unseen = uid;
   }
   return snapshot;
 }
@@ -213,9 +219,7 @@ MailboxChanges Account::changes_since(MailboxId id, ModSeq since) {
   Rows rows(database_.prepare("SELECT mailbox, kind, uids FROM change WHERE modseq > ?1 ORDER BY modseq").bind(since));
   while (rows.next()) {
     if (rows->integer(0) != id) continue;
-    UidRanges& into = rows->integer(1) == 1   ? changes.added
-                      : rows->integer(1) == 2 ? changes.expunged
-                                              : changes.flags;
+    UidRanges& into = rows->integer(1) == 1 ? changes.added : rows->integer(1) == 2 ? changes.expunged : changes.flags;
     for (const UidRange& range : parse_ranges(rows->text(2))) into.push_back(range);
   }
   UidRanges added = normalize(std::move(changes.added));
@@ -251,7 +255,8 @@ std::vector<std::string> Account::keywords() {
   return names;
 }
 
-void Account::scan(MailboxId mailbox, UidRange range, unsigned wants, const std::function<bool(const MessageRow&)>& visit) {
+void Account::scan(MailboxId mailbox, UidRange range, unsigned wants,
+                   const std::function<bool(const MessageRow&)>& visit) {
   Rows rows(database_.prepare(scan_sql(wants)).bind(mailbox, range.first, range.last));
   while (rows.next()) {
     MessageRow row;
@@ -340,7 +345,9 @@ void Account::maintain(UnixTime expunged_before, UnixTime log_before) {
         .prepare("UPDATE state SET log_floor = coalesce((SELECT max(modseq) FROM change WHERE time < ?1), log_floor)")
         .bind(log_before)
         .run();
-    database_.prepare("DELETE FROM change WHERE modseq <= (SELECT log_floor FROM state) AND time < ?1").bind(log_before).run();
+    database_.prepare("DELETE FROM change WHERE modseq <= (SELECT log_floor FROM state) AND time < ?1")
+        .bind(log_before)
+        .run();
     database_.prepare("DELETE FROM delivery WHERE time < ?1").bind(log_before).run();
     transaction.commit();
   }
@@ -367,7 +374,9 @@ bool Account::purge_expunged(UnixTime before) {
     candidates.erase(rows->integer(0));
   }
   for (MessageId message : candidates) {
-    database_.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2").bind(message << 20, ((message + 1) << 20) - 1).run();
+    database_.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2")
+        .bind(message << 20, ((message + 1) << 20) - 1)
+        .run();
     database_.prepare("DELETE FROM head WHERE id = ?1").bind(message).run();
     database_.prepare("DELETE FROM message WHERE id = ?1").bind(message).run();
   }

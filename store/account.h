@@ -3,8 +3,8 @@
 // Every change bumps the account's modseq and leaves a row in the change log, which serves CONDSTORE, QRESYNC, IDLE and
 // undelete alike. A message is stored once; entries (mailbox, uid) point to it.
 //
-// A handle is used by one thread at a time. Reads never wait. A writer waits for the account's lock file (flock, no polling),
-// which other threads and the other daemon share.
+// A handle is used by one thread at a time. Reads never wait. A writer waits for the account's lock file (flock, no
+// polling), which other threads and the other daemon share.
 #pragma once
 
 #include <functional>
@@ -25,11 +25,11 @@ namespace postrider::store {
 class WriterLock;
 
 enum class StoreFault {
-  no_such_mailbox,   // IMAP NONEXISTENT / TRYCREATE
-  already_exists,    // IMAP ALREADYEXISTS
-  not_allowed,       // IMAP CANNOT
-  over_quota,        // IMAP OVERQUOTA, SMTP 4.2.2
-  limit,             // IMAP LIMIT: too many mailboxes or keywords, a name too long
+  no_such_mailbox,  // IMAP NONEXISTENT / TRYCREATE
+  already_exists,   // IMAP ALREADYEXISTS
+  not_allowed,      // IMAP CANNOT
+  over_quota,       // IMAP OVERQUOTA, SMTP 4.2.2
+  limit,            // IMAP LIMIT: too many mailboxes or keywords, a name too long
 };
 
 struct StoreFailure {
@@ -42,10 +42,11 @@ using StoreResult = tl::expected<T, StoreFailure>;
 
 constexpr char kHierarchyDelimiter = '/';
 constexpr size_t kMaxMailboxes = 20'000;
-constexpr size_t kMaxMailboxName = 1'000;   // octets of UTF-8
+constexpr size_t kMaxMailboxName = 1'000;  // octets of UTF-8
 constexpr size_t kMaxMailboxDepth = 32;
 
-/// A row of mailbox: what LIST and STATUS tell. Names are UTF-8, levels divided by kHierarchyDelimiter; INBOX is "INBOX".
+/// A row of mailbox: what LIST and STATUS tell. Names are UTF-8, levels divided by kHierarchyDelimiter; INBOX is
+/// "INBOX".
 struct Mailbox {
   MailboxId id = 0;
   std::string name;
@@ -56,24 +57,24 @@ struct Mailbox {
   ModSeq highest_modseq = 0;
   uint32_t messages = 0;
   uint32_t unseen = 0;
-  uint32_t deleted = 0;     // with \Deleted
-  uint64_t size = 0;        // octets
-  Uid first_recent = 1;     // messages from here on were shown to no session yet
+  uint32_t deleted = 0;  // with \Deleted
+  uint64_t size = 0;     // octets
+  Uid first_recent = 1;  // messages from here on were shown to no session yet
 };
 
 /// A mailbox as a session sees it when it selects it.
 struct MailboxSnapshot {
   Mailbox mailbox;
   UidRanges uids;
-  Uid first_unseen = 0;     // 0: none
-  ModSeq modseq = 0;        // of the account; changes_since() goes on from here
+  Uid first_unseen = 0;  // 0: none
+  ModSeq modseq = 0;     // of the account; changes_since() goes on from here
 };
 
 /// What happened in a mailbox since a modseq. A UID is in at most one of added and expunged; flags may name any.
 struct MailboxChanges {
-  ModSeq modseq = 0;        // go on from here
+  ModSeq modseq = 0;  // go on from here
   bool mailbox_gone = false;
-  bool log_lost = false;    // the log does not reach back that far: take a new snapshot instead
+  bool log_lost = false;  // the log does not reach back that far: take a new snapshot instead
   UidRanges added, expunged, flags;
 };
 
@@ -85,7 +86,14 @@ struct MissedChanges {
 };
 
 /// What a scan is to bring for each message; the cheapest rows come from the entry table alone.
-enum Want : unsigned { kWantEntry = 0, kWantDate = 1, kWantEnvelope = 2, kWantStructure = 4, kWantIndex = 8, kWantHead = 16 };
+enum Want : unsigned {
+  kWantEntry = 0,
+  kWantDate = 1,
+  kWantEnvelope = 2,
+  kWantStructure = 4,
+  kWantIndex = 8,
+  kWantHead = 16
+};
 
 /// Views are valid during the visit only.
 struct MessageRow {
@@ -137,8 +145,8 @@ class Account {
 
   /// Visits the messages of a range in UID order until visit returns false. No writing in between.
   void scan(MailboxId mailbox, UidRange range, unsigned wants, const std::function<bool(const MessageRow&)>& visit);
-  /// Appends to out at most length octets of a message (prefix included) from offset; fewer at its end. Length is best kept
-  /// at or below kChunkSize.
+  /// Appends to out at most length octets of a message (prefix included) from offset; fewer at its end. Length is best
+  /// kept at or below kChunkSize.
   void read(MessageId message, uint64_t offset, uint64_t length, std::string& out);
 
   uint64_t used_bytes();
@@ -169,8 +177,8 @@ class Account {
 enum class FlagChange { replace, add, remove };
 
 struct StoredFlags {
-  UidRanges changed;    // flags are now different
-  UidRanges modified;   // left alone: modseq above unchanged_since (RFC 7162 3.1.3)
+  UidRanges changed;   // flags are now different
+  UidRanges modified;  // left alone: modseq above unchanged_since (RFC 7162 3.1.3)
 };
 
 /// For COPYUID: from[i] became to[i], in order; both hold the same number of UIDs.
@@ -187,8 +195,8 @@ class Edit {
   Edit(const Edit&) = delete;
   Edit& operator=(const Edit&) = delete;
 
-  /// delivery: the queue's id of the message, or 0. A delivery that this account already had appends nothing and gives UID 0.
-  /// quota: 0 for none. prefix: trace fields for this recipient alone, complete lines with CRLF.
+  /// delivery: the queue's id of the message, or 0. A delivery that this account already had appends nothing and gives
+  /// UID 0. quota: 0 for none. prefix: trace fields for this recipient alone, complete lines with CRLF.
   StoreResult<Uid> append(MailboxId mailbox, const PreparedMessage& message, std::string_view prefix, Flags flags,
                           UnixTime internal_date, QueueId delivery, uint64_t quota);
   StoreResult<CopiedUids> copy(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota);
@@ -230,7 +238,8 @@ class Edit {
   void store_message(MessageId id, const PreparedMessage& message, std::string_view prefix, UnixTime internal_date);
   void insert_entry(MailboxId mailbox, Uid uid, Flags flags, MessageId message, uint64_t size);
   UidRanges remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_t with_flags);
-  StoreResult<CopiedUids> copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota, bool remove);
+  StoreResult<CopiedUids> copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
+                                       bool remove);
   std::vector<MessageRow> read_slice(MailboxId mailbox, UidRange range);
   std::optional<MailboxId> find(std::string_view name);
   MailboxId insert_mailbox(std::string_view name, std::string_view special_use);

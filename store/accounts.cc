@@ -48,7 +48,7 @@ Accounts::Lease Accounts::open(AccountId id) {
   try {
     return {*this, std::make_unique<Account>(path, id, OpenMode::must_exist, clock_)};
   } catch (const SqliteError&) {
-    struct stat status{};
+    struct stat status {};
     if (::stat(path.c_str(), &status) == 0) throw;
   }
   make_directory(state_ + "/accounts");
@@ -65,7 +65,8 @@ void Accounts::give_back(std::unique_ptr<Account> account) {
   std::unique_ptr<Account> dropped;  // closed outside the lock
   std::lock_guard guard(mutex_);
   AccountId id = account->id();
-  if (account->wal_pages() >= kGrownPages && std::find(grown_.begin(), grown_.end(), id) == grown_.end()) grown_.push_back(id);
+  if (account->wal_pages() >= kGrownPages && std::find(grown_.begin(), grown_.end(), id) == grown_.end())
+    grown_.push_back(id);
   idle_.push_front(std::move(account));
   by_id_.emplace(id, idle_.begin());
   if (idle_.size() <= kept_handles_) return;

@@ -33,7 +33,8 @@ class Accounts {
     std::unique_ptr<Account> account_;
   };
 
-  /// Opens the account; makes its file when it is not there yet (its row in the directory is what makes an account exist).
+  /// Opens the account; makes its file when it is not there yet (its row in the directory is what makes an account
+  /// exist).
   Lease open(AccountId id);
   /// Drops idle handles of an account, for instance before its file is removed.
   void forget(AccountId id);

@@ -26,10 +26,13 @@ tl::unexpected<Error> no_domain(std::string_view domain) {
 }
 
 tl::unexpected<Error> no_account(const Address& address) {
-  return failure(fmt::format("There is no account {}: mailctl account list shows which there are.", address.to_string()));
+  return failure(
+      fmt::format("There is no account {}: mailctl account list shows which there are.", address.to_string()));
 }
 
-std::string prepare_state(const std::string& state) { return state + "/directory.db"; }
+std::string prepare_state(const std::string& state) {
+  return state + "/directory.db";
+}
 
 }  // namespace
 
@@ -45,7 +48,8 @@ Directory::Directory(const std::string& state, const Clock& clock)
     : clock_(clock), counter_(state), database_(prepare_state(state), OpenMode::create, Sync::full) {
   migrate(database_, kDirectoryMigrations);
   if (DirectoryVersion::stands_still(counter_.load())) return;
-  Transaction transaction(database_);  // nobody is committing now: whoever left the counter odd has died, or is just done
+  Transaction transaction(
+      database_);  // nobody is committing now: whoever left the counter odd has died, or is just done
   DirectoryVersion::Change repair(counter_);
 }
 
@@ -68,7 +72,9 @@ bool Directory::domain_exists(const std::string& a_label_domain) {
   return rows.next();
 }
 
-bool Directory::has_domain(std::string_view a_label_domain) { return domain_exists(std::string(a_label_domain)); }
+bool Directory::has_domain(std::string_view a_label_domain) {
+  return domain_exists(std::string(a_label_domain));
+}
 
 Result<void> Directory::add_domain(std::string_view name) {
   if (!is_domain(name, Utf8::allowed)) {
@@ -88,13 +94,14 @@ Result<void> Directory::remove_domain(std::string_view name) {
   if (!domain) return tl::unexpected(domain.error());
   return change([&]() -> Result<void> {
     if (!domain_exists(*domain)) return no_domain(*domain);
-    Rows used(database_.prepare("SELECT (SELECT count(*) FROM account WHERE domain = ?1),"
-                                " (SELECT count(DISTINCT local) FROM alias WHERE domain = ?1)")
+    Rows used(database_
+                  .prepare("SELECT (SELECT count(*) FROM account WHERE domain = ?1),"
+                           " (SELECT count(DISTINCT local) FROM alias WHERE domain = ?1)")
                   .bind(*domain));
     used.next();
     if (used->integer(0) + used->integer(1) > 0) {
-      return failure(fmt::format("{} still has {} accounts and {} aliases: remove those first.", *domain, used->integer(0),
-                                 used->integer(1)));
+      return failure(fmt::format("{} still has {} accounts and {} aliases: remove those first.", *domain,
+                                 used->integer(0), used->integer(1)));
     }
     database_.prepare("DELETE FROM domain WHERE name = ?1").bind(*domain).run();
     return {};
@@ -119,8 +126,9 @@ Result<void> Directory::set_catch_all(std::string_view name, std::string_view ad
 
 std::vector<DomainInfo> Directory::domains() {
   std::vector<DomainInfo> all;
-  Rows rows(database_.prepare("SELECT name, catch_all, created, (SELECT count(*) FROM account WHERE domain = name)"
-                              " FROM domain ORDER BY name"));
+  Rows rows(
+      database_.prepare("SELECT name, catch_all, created, (SELECT count(*) FROM account WHERE domain = name)"
+                        " FROM domain ORDER BY name"));
   while (rows.next()) {
     all.push_back({std::string(rows->text(0)), std::string(rows->text(1)), rows->integer(2),
                    static_cast<uint64_t>(rows->integer(3))});
@@ -158,7 +166,8 @@ Result<AccountInfo> Directory::add_account(std::string_view text, const Password
   return change([&]() -> Result<AccountInfo> {
     if (!domain_exists(address->domain)) return no_domain(address->domain);
     if (find_account(*address)) return failure(fmt::format("The account {} is here already.", address->to_string()));
-    Rows alias(database_.prepare("SELECT 1 FROM alias WHERE domain = ?1 AND local = ?2").bind(address->domain, address->local_part));
+    Rows alias(database_.prepare("SELECT 1 FROM alias WHERE domain = ?1 AND local = ?2")
+                   .bind(address->domain, address->local_part));
     if (alias.next()) {
       return failure(fmt::format("{} is an alias: remove that first (mailctl alias remove).", address->to_string()));
     }
@@ -197,7 +206,8 @@ Result<void> Directory::set_password(std::string_view text, const PasswordRecord
 Result<void> Directory::set_quota(std::string_view text, uint64_t octets) {
   auto address = canonical_address(text);
   if (!address) return tl::unexpected(address.error());
-  if (octets > static_cast<uint64_t>(INT64_MAX)) return failure("That quota is larger than any disk: 0 means no limit.");
+  if (octets > static_cast<uint64_t>(INT64_MAX))
+    return failure("That quota is larger than any disk: 0 means no limit.");
   return change([&]() -> Result<void> {
     auto info = find_account(*address);
     if (!info) return no_account(*address);
@@ -224,7 +234,8 @@ Result<void> Directory::set_alias(std::string_view text, const std::vector<std::
   if (!address) return tl::unexpected(address.error());
   if (targets.empty()) return failure("An alias needs at least one address that it leads to.");
   if (targets.size() > kMaxAliasTargets) {
-    return failure(fmt::format("An alias leads to at most {} addresses: make one that leads to several others.", kMaxAliasTargets));
+    return failure(fmt::format("An alias leads to at most {} addresses: make one that leads to several others.",
+                               kMaxAliasTargets));
   }
   std::vector<std::string> canonical;
   for (const std::string& target : targets) {
@@ -234,7 +245,9 @@ Result<void> Directory::set_alias(std::string_view text, const std::vector<std::
   }
   return change([&]() -> Result<void> {
     if (!domain_exists(address->domain)) return no_domain(address->domain);
-    database_.prepare("DELETE FROM alias WHERE domain = ?1 AND local = ?2").bind(address->domain, address->local_part).run();
+    database_.prepare("DELETE FROM alias WHERE domain = ?1 AND local = ?2")
+        .bind(address->domain, address->local_part)
+        .run();
     for (size_t i = 0; i < canonical.size(); ++i) {
       database_.prepare("INSERT INTO alias VALUES(?1, ?2, ?3, ?4)")
           .bind(address->domain, address->local_part, i, canonical[i])
@@ -248,9 +261,12 @@ Result<void> Directory::remove_alias(std::string_view text) {
   auto address = canonical_address(text);
   if (!address) return tl::unexpected(address.error());
   return change([&]() -> Result<void> {
-    database_.prepare("DELETE FROM alias WHERE domain = ?1 AND local = ?2").bind(address->domain, address->local_part).run();
+    database_.prepare("DELETE FROM alias WHERE domain = ?1 AND local = ?2")
+        .bind(address->domain, address->local_part)
+        .run();
     if (database_.changes() > 0) return {};
-    return failure(fmt::format("There is no alias {}: mailctl alias list shows which there are.", address->to_string()));
+    return failure(
+        fmt::format("There is no alias {}: mailctl alias list shows which there are.", address->to_string()));
   });
 }
 

@@ -1,7 +1,8 @@
-// Who has mail here: domains, accounts, credentials, aliases. STATE/directory.db, written by mailctl, read by both daemons.
+// Who has mail here: domains, accounts, credentials, aliases. STATE/directory.db, written by mailctl, read by both
+// daemons.
 //
-// Domains are kept as lower-case A-labels, local parts in lower-case ASCII (RFC 5321 lets us: they are ours). A handle is
-// used by one thread at a time.
+// Domains are kept as lower-case A-labels, local parts in lower-case ASCII (RFC 5321 lets us: they are ours). A handle
+// is used by one thread at a time.
 #pragma once
 
 #include <memory>
@@ -22,9 +23,9 @@ namespace postrider::store {
 
 struct AccountInfo {
   AccountId id = 0;
-  std::string address;    // canonical: local@a-label-domain
-  uint64_t quota = 0;     // octets; 0: none
-  bool enabled = true;    // a disabled account neither logs in nor gets mail
+  std::string address;  // canonical: local@a-label-domain
+  uint64_t quota = 0;   // octets; 0: none
+  bool enabled = true;  // a disabled account neither logs in nor gets mail
   UnixTime created = 0;
 };
 
@@ -42,9 +43,9 @@ struct AliasInfo {
 
 /// One place that mail for a recipient goes to.
 struct Target {
-  AccountId account = 0;   // 0: an address elsewhere
-  std::string address;     // canonical address of the account, or the address elsewhere
-  uint64_t quota = 0;      // octets; 0: none
+  AccountId account = 0;  // 0: an address elsewhere
+  std::string address;    // canonical address of the account, or the address elsewhere
+  uint64_t quota = 0;     // octets; 0: none
 };
 
 enum class RecipientKind { foreign_domain, unknown_user, known };
@@ -83,27 +84,30 @@ class Directory {
   /// The domain that was added first, which stands for the server where an address names none; empty: there are none.
   std::string first_domain();
 
-  /// Where mail for this recipient goes: alias (several levels; it wins over an account of the same name, and where it leads
-  /// back to itself it means that account), account, plus-address (separators: any of these characters; empty: none; the
-  /// whole address wins over the part before the separator), postmaster (RFC 5321 4.5.1: to the first account of the domain
-  /// when nobody was named; without a domain too), catch-all. A disabled account is an unknown user.
+  /// Where mail for this recipient goes: alias (several levels; it wins over an account of the same name, and where it
+  /// leads back to itself it means that account), account, plus-address (separators: any of these characters; empty:
+  /// none; the whole address wins over the part before the separator), postmaster (RFC 5321 4.5.1: to the first account
+  /// of the domain when nobody was named; without a domain too), catch-all. A disabled account is an unknown user.
   Resolution resolve(std::string_view local_part, std::string_view domain, std::string_view separators);
 
-  /// The account that a login name means, when it is enabled; default_domain completes a name without "@". The password is
-  /// checked by the caller.
+  /// The account that a login name means, when it is enabled; default_domain completes a name without "@". The password
+  /// is checked by the caller.
   struct Login {
     AccountInfo account;
     PasswordRecord password;
   };
   std::optional<Login> find_login(std::string_view name, std::string_view default_domain);
 
-  /// May this account send mail in the name of this address: its own, an alias that leads to it, a plus-address of either.
-  bool may_send_as(AccountId account, std::string_view local_part, std::string_view domain, std::string_view separators);
+  /// May this account send mail in the name of this address: its own, an alias that leads to it, a plus-address of
+  /// either.
+  bool may_send_as(AccountId account, std::string_view local_part, std::string_view domain,
+                   std::string_view separators);
 
   /// 32 secret octets, made with the directory: for sasl::FakeRecords, so that every process gives the same answers.
   std::string decoy_key();
 
-  /// Grows with every committed change, seen across processes at once: a cache of answers is good while this stands still.
+  /// Grows with every committed change, seen across processes at once: a cache of answers is good while this stands
+  /// still.
   int64_t version();
 
  private:

@@ -12,8 +12,8 @@
 
 namespace postrider::store {
 
-/// The spelling in which addresses are kept and compared: ASCII of the local part in lower case, the domain as A-labels. The
-/// error is a sentence.
+/// The spelling in which addresses are kept and compared: ASCII of the local part in lower case, the domain as
+/// A-labels. The error is a sentence.
 Result<Address> canonical_address(std::string_view text);
 
 void store_password(Database& database, AccountId account, const PasswordRecord& password);

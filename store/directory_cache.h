@@ -37,8 +37,8 @@ class DirectoryCache {
 
   const DirectoryService& service_;
   uint64_t version_ = 0;  // that the answers belong to
-  // When the young half is full it becomes the old one, and what is asked for again moves back: about what least recently
-  // used would keep, without a list.
+  // When the young half is full it becomes the old one, and what is asked for again moves back: about what least
+  // recently used would keep, without a list.
   Answers young_, old_;
 };
 

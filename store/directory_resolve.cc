@@ -66,7 +66,8 @@ class Expansion {
     Rows rows(database_.prepare("SELECT id, quota, enabled FROM account WHERE domain = ?1 AND local = ?2")
                   .bind(address.domain, address.local_part));
     if (!rows.next()) return ring;
-    if (rows->integer(2) != 0) add_target({rows->integer(0), address.to_string(), static_cast<uint64_t>(rows->integer(1))});
+    if (rows->integer(2) != 0)
+      add_target({rows->integer(0), address.to_string(), static_cast<uint64_t>(rows->integer(1))});
     // A disabled postmaster must not leave the domain without one.
     return rows->integer(2) != 0 || fallbacks_ == Fallbacks::none || !is_postmaster(address.local_part);
   }
@@ -96,15 +97,18 @@ class Expansion {
          end = part.find_last_of(separators_, end - 1)) {
       Address shorter{std::string(part.substr(0, end)), address.domain};
       if (add_named(shorter, depth)) return true;
-      if (fallbacks_ != Fallbacks::none && is_postmaster(shorter.local_part) && add_first_account(shorter.domain)) return true;
+      if (fallbacks_ != Fallbacks::none && is_postmaster(shorter.local_part) && add_first_account(shorter.domain))
+        return true;
     }
     return false;
   }
 
   /// The first account of the domain, or of all where it has none.
   bool add_first_account(const std::string& domain) {
-    Rows rows(database_.prepare("SELECT id, local, domain, quota FROM account WHERE enabled ORDER BY domain <> ?1, id LIMIT 1")
-                  .bind(domain));
+    Rows rows(
+        database_
+            .prepare("SELECT id, local, domain, quota FROM account WHERE enabled ORDER BY domain <> ?1, id LIMIT 1")
+            .bind(domain));
     if (!rows.next()) return false;
     add_target({rows->integer(0), Address{std::string(rows->text(1)), std::string(rows->text(2))}.to_string(),
                 static_cast<uint64_t>(rows->integer(3))});
@@ -125,7 +129,8 @@ class Expansion {
 
   void add_target(Target target) {
     if (targets_.size() >= kMaxAliasTargets) {
-      if (!std::exchange(cut_, true)) log_warn("alias_too_wide", {{"left_out_from", target.address}, {"limit", kMaxAliasTargets}});
+      if (!std::exchange(cut_, true))
+        log_warn("alias_too_wide", {{"left_out_from", target.address}, {"limit", kMaxAliasTargets}});
       return;
     }
     if (known_.insert(target.account != 0 ? std::to_string(target.account) : target.address).second) {

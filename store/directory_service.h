@@ -15,11 +15,12 @@ namespace postrider::store {
 
 class DirectoryService {
  public:
-  /// state: the state folder. Opens one handle at once, so that a broken directory is found at the start. Throws SqliteError.
+  /// state: the state folder. Opens one handle at once, so that a broken directory is found at the start. Throws
+  /// SqliteError.
   DirectoryService(std::string state, const Clock& clock);
 
-  /// Runs use(Directory&) with a handle that nobody else has meanwhile and gives what it gives. Reads the disk: for worker
-  /// threads, from any of them.
+  /// Runs use(Directory&) with a handle that nobody else has meanwhile and gives what it gives. Reads the disk: for
+  /// worker threads, from any of them.
   template <class Use>
   auto with(Use&& use) {
     Lease lease(*this);

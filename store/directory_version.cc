@@ -14,7 +14,9 @@ namespace {
 
 static_assert(std::atomic<uint64_t>::is_always_lock_free);  // or two processes could not share it
 
-[[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), path); }
+[[noreturn]] void fail(const std::string& path) {
+  throw std::system_error(errno, std::generic_category(), path);
+}
 
 /// The folder belongs to the group: sockets and counters of both daemons lie in it.
 void make_run_folder(const std::string& path) {
@@ -45,10 +47,12 @@ DirectoryVersion::DirectoryVersion(const std::string& state) {
   counter_ = static_cast<std::atomic<uint64_t>*>(memory);
 }
 
-DirectoryVersion::~DirectoryVersion() { ::munmap(counter_, sizeof(uint64_t)); }
+DirectoryVersion::~DirectoryVersion() {
+  ::munmap(counter_, sizeof(uint64_t));
+}
 
-// Writers are one at a time, but one that has committed may not have come to its destructor when the next one begins: each
-// leaves the counter odd for the other, and only the last one makes it even.
+// Writers are one at a time, but one that has committed may not have come to its destructor when the next one begins:
+// each leaves the counter odd for the other, and only the last one makes it even.
 DirectoryVersion::Change::Change(DirectoryVersion& version) : counter_(*version.counter_) {
   uint64_t old = counter_.load(std::memory_order_acquire);
   do {

@@ -1,8 +1,8 @@
 // STATE/run/directory.version: eight octets that both daemons and mailctl map, so that asking whether the directory has
 // changed is one read of memory.
 //
-// Odd: a change is being committed, and no answer may be remembered. Even: it stands still. A writer that died in between
-// leaves it odd, which costs speed and never truth; the next Directory that is opened sets it right.
+// Odd: a change is being committed, and no answer may be remembered. Even: it stands still. A writer that died in
+// between leaves it odd, which costs speed and never truth; the next Directory that is opened sets it right.
 #pragma once
 
 #include <atomic>

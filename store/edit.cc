@@ -12,11 +12,14 @@ namespace {
 constexpr int64_t kCopySlice = 10'000;  // rows held in memory at once while copying
 constexpr UidRange kAllUids = {1, UINT32_MAX};
 
-StoreFailure no_such_mailbox() { return {StoreFault::no_such_mailbox, "There is no such mailbox."}; }
+StoreFailure no_such_mailbox() {
+  return {StoreFault::no_such_mailbox, "There is no such mailbox."};
+}
 
 StoreFailure over_quota(uint64_t quota) {
   return {StoreFault::over_quota,
-          fmt::format("The account is over its quota of {} KiB. Delete mail, empty the trash, or ask for more.", quota >> 10)};
+          fmt::format("The account is over its quota of {} KiB. Delete mail, empty the trash, or ask for more.",
+                      quota >> 10)};
 }
 
 }  // namespace
@@ -86,7 +89,8 @@ StoreResult<Uid> Edit::append(MailboxId mailbox, const PreparedMessage& message,
   return uid;
 }
 
-void Edit::store_message(MessageId id, const PreparedMessage& message, std::string_view prefix, UnixTime internal_date) {
+void Edit::store_message(MessageId id, const PreparedMessage& message, std::string_view prefix,
+                         UnixTime internal_date) {
   Database& db = account_.database_;
   const MimeSummary& summary = message.summary;
   std::string index = summary.index.serialize();
@@ -97,7 +101,9 @@ void Edit::store_message(MessageId id, const PreparedMessage& message, std::stri
   db.prepare("INSERT INTO head VALUES(?1, ?2, ?3)").bind(id, Blob{prefix}, Blob{message.head}).run();
   int64_t chunk_id = id << 20;
   auto store_chunk = [&](const PreparedChunk& chunk) {
-    db.prepare("INSERT INTO chunk VALUES(?1, ?2, ?3, ?4)").bind(chunk_id++, chunk.raw_size, chunk.zstd, Blob{chunk.data}).run();
+    db.prepare("INSERT INTO chunk VALUES(?1, ?2, ?3, ?4)")
+        .bind(chunk_id++, chunk.raw_size, chunk.zstd, Blob{chunk.data})
+        .run();
   };
   for (const PreparedChunk& chunk : message.chunks) store_chunk(chunk);
   if (message.spool == nullptr) return;
@@ -130,7 +136,8 @@ StoreResult<CopiedUids> Edit::move(MailboxId from, const UidRanges& uids, Mailbo
   return copy_entries(from, uids, to, 0, true);
 }
 
-StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota, bool remove) {
+StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
+                                           bool remove) {
   Delta* source = delta(from);
   Delta* target = delta(to);
   if (source == nullptr || target == nullptr) return tl::unexpected(no_such_mailbox());
@@ -202,8 +209,9 @@ StoredFlags Edit::store_flags(MailboxId mailbox, const UidRanges& uids, FlagChan
     });
     if (!any) continue;
     account_.database_
-        .prepare("UPDATE entry SET flags = (flags & ?1) | ?2, modseq = ?3 WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 "
-                 "AND modseq <= ?7 AND (flags & ?1) | ?2 <> flags")
+        .prepare(
+            "UPDATE entry SET flags = (flags & ?1) | ?2, modseq = ?3 WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 "
+            "AND modseq <= ?7 AND (flags & ?1) | ?2 <> flags")
         .bind(keep, set, modseq_, mailbox, range.first, range.last, limit)
         .run();
   }
@@ -217,7 +225,9 @@ UidRanges Edit::expunge(MailboxId mailbox, const UidRanges* uids) {
   return remove_entries(mailbox, uids != nullptr ? *uids : UidRanges{kAllUids}, Flags::kDeleted);
 }
 
-UidRanges Edit::remove(MailboxId mailbox, const UidRanges& uids) { return remove_entries(mailbox, uids, 0); }
+UidRanges Edit::remove(MailboxId mailbox, const UidRanges& uids) {
+  return remove_entries(mailbox, uids, 0);
+}
 
 UidRanges Edit::remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_t with_flags) {
   UidRanges gone;
@@ -234,8 +244,9 @@ UidRanges Edit::remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_
       return true;
     });
     if (gone.size() == before && (gone.empty() || gone.back().last < range.first)) continue;
-    db.prepare("INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2 FROM entry "
-               "WHERE mailbox = ?3 AND uid BETWEEN ?4 AND ?5 AND flags & ?6 = ?6")
+    db.prepare(
+          "INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2 FROM entry "
+          "WHERE mailbox = ?3 AND uid BETWEEN ?4 AND ?5 AND flags & ?6 = ?6")
         .bind(modseq_, account_.clock_.unix_time(), mailbox, range.first, range.last, with_flags)
         .run();
     db.prepare("DELETE FROM entry WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 AND flags & ?4 = ?4")
@@ -260,7 +271,9 @@ StoreResult<Flags> Edit::keyword_bits(const std::vector<std::string>& names) {
             StoreFault::limit, fmt::format("An account holds at most {} different keywords; {} would be one more.",
                                            Flags::kMaxKeywords, name)});
       }
-      db.prepare("INSERT INTO keyword VALUES(?1, ?2)").bind(static_cast<int64_t>(index) + Flags::kFirstKeywordBit, name).run();
+      db.prepare("INSERT INTO keyword VALUES(?1, ?2)")
+          .bind(static_cast<int64_t>(index) + Flags::kFirstKeywordBit, name)
+          .run();
       known.push_back(name);
       changed_ = true;
     }
@@ -271,7 +284,9 @@ StoreResult<Flags> Edit::keyword_bits(const std::vector<std::string>& names) {
 
 void Edit::claim_recent(MailboxId mailbox) {
   Database& db = account_.database_;
-  db.prepare("UPDATE mailbox SET first_recent = uid_next WHERE id = ?1 AND first_recent < uid_next").bind(mailbox).run();
+  db.prepare("UPDATE mailbox SET first_recent = uid_next WHERE id = ?1 AND first_recent < uid_next")
+      .bind(mailbox)
+      .run();
   changed_ |= db.changes() > 0;
 }
 
@@ -282,20 +297,25 @@ void Edit::write_log() {
   for (auto& [id, delta] : deltas_) {
     if (!delta->changed()) continue;
     const Mailbox& box = delta->mailbox;
-    db.prepare("UPDATE mailbox SET uid_next = ?1, highest_modseq = ?2, messages = ?3, unseen = ?4, deleted = ?5, size = ?6 "
-               "WHERE id = ?7")
+    db.prepare(
+          "UPDATE mailbox SET uid_next = ?1, highest_modseq = ?2, messages = ?3, unseen = ?4, deleted = ?5, size = ?6 "
+          "WHERE id = ?7")
         .bind(box.uid_next, modseq_, box.messages, box.unseen, box.deleted, box.size, id)
         .run();
     auto log = [&](Kind kind, const UidRanges& ranges) {
       if (ranges.empty()) return;
       std::string text = format_ranges(normalize(ranges));
-      db.prepare("INSERT INTO change VALUES(?1, ?2, ?3, ?4, ?5)").bind(modseq_, id, static_cast<int>(kind), text, now).run();
+      db.prepare("INSERT INTO change VALUES(?1, ?2, ?3, ?4, ?5)")
+          .bind(modseq_, id, static_cast<int>(kind), text, now)
+          .run();
     };
     log(Kind::added, delta->added);
     log(Kind::expunged, delta->expunged);
     log(Kind::flags, delta->flags);
     if (delta->mailbox_changed) {
-      db.prepare("INSERT INTO change VALUES(?1, ?2, ?3, '', ?4)").bind(modseq_, id, static_cast<int>(Kind::mailbox), now).run();
+      db.prepare("INSERT INTO change VALUES(?1, ?2, ?3, '', ?4)")
+          .bind(modseq_, id, static_cast<int>(Kind::mailbox), now)
+          .run();
     }
     logged = true;
   }

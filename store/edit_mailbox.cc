@@ -8,19 +8,24 @@
 namespace postrider::store {
 namespace {
 
-StoreFailure fault(StoreFault fault, std::string message) { return {fault, std::move(message)}; }
+StoreFailure fault(StoreFault fault, std::string message) {
+  return {fault, std::move(message)};
+}
 
 /// A name that can be kept: levels that are not empty, no control characters, within the limits.
 StoreResult<void> check_name(std::string_view name) {
   if (name.empty() || name.front() == kHierarchyDelimiter || name.back() == kHierarchyDelimiter ||
       name.find("//") != std::string_view::npos) {
-    return tl::unexpected(fault(StoreFault::not_allowed, "A mailbox name has no empty level: no leading, trailing or double '/'."));
+    return tl::unexpected(
+        fault(StoreFault::not_allowed, "A mailbox name has no empty level: no leading, trailing or double '/'."));
   }
   if (name.size() > kMaxMailboxName) {
-    return tl::unexpected(fault(StoreFault::limit, fmt::format("A mailbox name has at most {} octets.", kMaxMailboxName)));
+    return tl::unexpected(
+        fault(StoreFault::limit, fmt::format("A mailbox name has at most {} octets.", kMaxMailboxName)));
   }
   if (std::count(name.begin(), name.end(), kHierarchyDelimiter) >= static_cast<std::ptrdiff_t>(kMaxMailboxDepth)) {
-    return tl::unexpected(fault(StoreFault::limit, fmt::format("Mailboxes nest at most {} levels deep.", kMaxMailboxDepth)));
+    return tl::unexpected(
+        fault(StoreFault::limit, fmt::format("Mailboxes nest at most {} levels deep.", kMaxMailboxDepth)));
   }
   if (std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
     return tl::unexpected(fault(StoreFault::not_allowed, "A mailbox name has no control characters."));
@@ -29,7 +34,9 @@ StoreResult<void> check_name(std::string_view name) {
 }
 
 /// The first name after everything that begins with "name/", in octet order: '0' follows '/'.
-std::string after_children(std::string_view name) { return std::string(name) + static_cast<char>(kHierarchyDelimiter + 1); }
+std::string after_children(std::string_view name) {
+  return std::string(name) + static_cast<char>(kHierarchyDelimiter + 1);
+}
 
 }  // namespace
 
@@ -43,8 +50,9 @@ MailboxId Edit::insert_mailbox(std::string_view name, std::string_view special_u
   Database& db = account_.database_;
   // Greater than any before, so that a mailbox made again under an old name is told apart (RFC 9051 2.3.1.1).
   db.prepare("UPDATE state SET uid_validity = max(uid_validity + 1, ?1)").bind(account_.clock_.unix_time()).run();
-  db.prepare("INSERT INTO mailbox(name, special_use, uid_validity, uid_next, highest_modseq) "
-             "SELECT ?1, ?2, uid_validity, 1, ?3 FROM state")
+  db.prepare(
+        "INSERT INTO mailbox(name, special_use, uid_validity, uid_next, highest_modseq) "
+        "SELECT ?1, ?2, uid_validity, 1, ?3 FROM state")
       .bind(name, special_use, modseq_)
       .run();
   MailboxId id = db.last_insert_id();
@@ -62,13 +70,15 @@ StoreResult<MailboxId> Edit::create_mailbox(std::string_view name, std::string_v
     return rows->integer(0);
   };
   if (count(db.prepare("SELECT count(*) FROM mailbox WHERE gone = 0")) >= static_cast<int64_t>(kMaxMailboxes)) {
-    return tl::unexpected(fault(StoreFault::limit, fmt::format("An account holds at most {} mailboxes.", kMaxMailboxes)));
+    return tl::unexpected(
+        fault(StoreFault::limit, fmt::format("An account holds at most {} mailboxes.", kMaxMailboxes)));
   }
   if (!special_use.empty() &&
       count(db.prepare("SELECT count(*) FROM mailbox WHERE gone = 0 AND special_use = ?1").bind(special_use)) > 0) {
     return tl::unexpected(fault(StoreFault::not_allowed, "Another mailbox has this special use already."));
   }
-  for (size_t end = name.find(kHierarchyDelimiter); end != std::string_view::npos; end = name.find(kHierarchyDelimiter, end + 1)) {
+  for (size_t end = name.find(kHierarchyDelimiter); end != std::string_view::npos;
+       end = name.find(kHierarchyDelimiter, end + 1)) {
     if (!find(name.substr(0, end))) insert_mailbox(name.substr(0, end), "");
   }
   return insert_mailbox(name, special_use);
@@ -80,7 +90,9 @@ StoreResult<void> Edit::delete_mailbox(std::string_view name) {
   if (!id) return tl::unexpected(fault(StoreFault::no_such_mailbox, "There is no mailbox of this name."));
   Database& db = account_.database_;
   int64_t now = account_.clock_.unix_time();
-  db.prepare("INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2 FROM entry WHERE mailbox = ?3")
+  db.prepare(
+        "INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2 FROM entry WHERE mailbox "
+        "= ?3")
       .bind(modseq_, now, *id)
       .run();
   db.prepare("DELETE FROM entry WHERE mailbox = ?1").bind(*id).run();
@@ -109,21 +121,24 @@ StoreResult<void> Edit::rename_mailbox(std::string_view from, std::string_view t
   if (to.starts_with(children)) {
     return tl::unexpected(fault(StoreFault::not_allowed, "A mailbox cannot be moved into itself."));
   }
-  for (size_t end = to.find(kHierarchyDelimiter); end != std::string_view::npos; end = to.find(kHierarchyDelimiter, end + 1)) {
+  for (size_t end = to.find(kHierarchyDelimiter); end != std::string_view::npos;
+       end = to.find(kHierarchyDelimiter, end + 1)) {
     if (!find(to.substr(0, end))) insert_mailbox(to.substr(0, end), "");
   }
   Database& db = account_.database_;
   std::vector<std::pair<MailboxId, std::string>> renamed = {{*id, std::string(to)}};
   {
     std::string end = after_children(from);
-    Rows rows(db.prepare("SELECT id, name FROM mailbox WHERE gone = 0 AND name >= ?1 AND name < ?2").bind(children, end));
+    Rows rows(
+        db.prepare("SELECT id, name FROM mailbox WHERE gone = 0 AND name >= ?1 AND name < ?2").bind(children, end));
     while (rows.next()) {
       renamed.emplace_back(rows->integer(0), std::string(to) + std::string(rows->text(1).substr(from.size())));
     }
   }
   for (const auto& [mailbox, name] : renamed) {
     if (auto checked = check_name(name); !checked) return checked;
-    if (find(name)) return tl::unexpected(fault(StoreFault::already_exists, "There is a mailbox of a new name already."));
+    if (find(name))
+      return tl::unexpected(fault(StoreFault::already_exists, "There is a mailbox of a new name already."));
     db.prepare("UPDATE mailbox SET name = ?1 WHERE id = ?2").bind(name, mailbox).run();
     delta(mailbox)->mailbox_changed = true;
   }
@@ -137,7 +152,8 @@ StoreResult<void> Edit::subscribe(std::string_view name, bool subscribed) {
     Rows rows(db.prepare("SELECT count(*) FROM subscription"));
     rows.next();
     if (rows->integer(0) >= static_cast<int64_t>(kMaxMailboxes)) {
-      return tl::unexpected(fault(StoreFault::limit, fmt::format("An account holds at most {} subscriptions.", kMaxMailboxes)));
+      return tl::unexpected(
+          fault(StoreFault::limit, fmt::format("An account holds at most {} subscriptions.", kMaxMailboxes)));
     }
     db.prepare("INSERT OR IGNORE INTO subscription VALUES(?1)").bind(name).run();
   } else {

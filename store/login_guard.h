@@ -37,9 +37,9 @@ struct Ban {
 
 class LoginGuard {
  public:
-  static constexpr size_t kMaxRows = 200'000;  // addresses and names that are remembered
-  static constexpr uint64_t kSweepEvery = 256;       // failures between two looks whether there are too many rows
-  static constexpr size_t kMaxKey = 320;       // octets
+  static constexpr size_t kMaxRows = 200'000;   // addresses and names that are remembered
+  static constexpr uint64_t kSweepEvery = 256;  // failures between two looks whether there are too many rows
+  static constexpr size_t kMaxKey = 320;        // octets
   static constexpr Seconds kMaxBan{86'400};
   static constexpr Seconds kForgotten{7 * 86'400};  // after which an address begins anew
   static constexpr Seconds kAcquainted{
@@ -83,7 +83,7 @@ class LoginGuard {
   std::mutex database_mutex_;
   Database database_;
   GuardPolicy policy_;
-  uint64_t failures_ = 0;  // noted by this process
+  uint64_t failures_ = 0;             // noted by this process
   mutable std::mutex picture_mutex_;  // of what memory holds
   Picture picture_;
   std::unordered_set<std::string> noted_;  // logins of this day that are known to be in the file

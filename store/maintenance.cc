@@ -9,8 +9,8 @@ namespace {
 
 constexpr auto kCheckpointInterval = std::chrono::seconds(1);
 constexpr UnixTime kPurgeInterval = 24 * 3600;
-// Clients that were away for longer than this synchronise in full. Deliveries are remembered as long: longer than any queue
-// lifetime, so that a replay always finds them.
+// Clients that were away for longer than this synchronise in full. Deliveries are remembered as long: longer than any
+// queue lifetime, so that a replay always finds them.
 constexpr UnixTime kLogKept = 90 * 24 * 3600;
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the account files need from time to time, on a thread of its own: checkpoints of those whose log has grown, and once
-// a day a purge of what was expunged long ago and of old log rows.
+// What the account files need from time to time, on a thread of its own: checkpoints of those whose log has grown, and
+// once a day a purge of what was expunged long ago and of old log rows.
 #pragma once
 
 #include <condition_variable>

@@ -18,10 +18,12 @@
 namespace postrider::store {
 namespace {
 
-constexpr int kZstdLevel = 1;            // four times as fast as level 3, for a tenth more octets
-constexpr size_t kMinCompressed = 512;   // smaller pieces stay as they are
+constexpr int kZstdLevel = 1;           // four times as fast as level 3, for a tenth more octets
+constexpr size_t kMinCompressed = 512;  // smaller pieces stay as they are
 
-[[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), path); }
+[[noreturn]] void fail(const std::string& path) {
+  throw std::system_error(errno, std::generic_category(), path);
+}
 
 void write_all(int file, std::string_view bytes, uint64_t at, const std::string& path) {
   while (!bytes.empty()) {
@@ -99,7 +101,9 @@ Spool& Spool::operator=(Spool&& other) noexcept {
   return *this;
 }
 
-bool Spool::will_write(size_t more) const { return file_ >= 0 || memory_.size() + more > kChunkSize; }
+bool Spool::will_write(size_t more) const {
+  return file_ >= 0 || memory_.size() + more > kChunkSize;
+}
 
 void Spool::append(std::string_view bytes) {
   if (!will_write(bytes.size())) {
@@ -207,7 +211,8 @@ PreparedChunk prepare_chunk(std::string_view raw) {
   chunk.raw_size = static_cast<uint32_t>(raw.size());
   if (raw.size() >= kMinCompressed) {
     chunk.data.resize(ZSTD_compressBound(raw.size()));
-    size_t size = ZSTD_compressCCtx(zstd().compress, chunk.data.data(), chunk.data.size(), raw.data(), raw.size(), kZstdLevel);
+    size_t size =
+        ZSTD_compressCCtx(zstd().compress, chunk.data.data(), chunk.data.size(), raw.data(), raw.size(), kZstdLevel);
     if (ZSTD_isError(size) == 0 && size <= raw.size() - raw.size() / 8) {
       chunk.data.resize(size);
       chunk.zstd = true;

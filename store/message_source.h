@@ -12,8 +12,8 @@
 
 namespace postrider::store {
 
-/// A message as it enters: memory up to kChunkSize, a file in the spool folder beyond that. The file is removed when the last
-/// owner lets go, unless keep() was called.
+/// A message as it enters: memory up to kChunkSize, a file in the spool folder beyond that. The file is removed when
+/// the last owner lets go, unless keep() was called.
 class Spool {
  public:
   static constexpr uint64_t kFrontRoom = 16 << 10;  // octets that prepend() may put in front of a file
@@ -77,8 +77,8 @@ struct PreparedChunk {
   std::string data;
 };
 
-/// A message that was read once: indexed, cut into chunks and compressed where that pays. Small ones hold their chunks, large
-/// ones (more than one chunk) make them again from the spool for each account.
+/// A message that was read once: indexed, cut into chunks and compressed where that pays. Small ones hold their chunks,
+/// large ones (more than one chunk) make them again from the spool for each account.
 struct PreparedMessage {
   MimeSummary summary;
   std::string head;                    // the root header (at most kMaxInlineHead of it)

@@ -18,7 +18,8 @@
 namespace postrider::store {
 namespace {
 
-// Pages in the log that are worth a checkpoint. Most of them hold the same few pages again and again, so waiting is cheap.
+// Pages in the log that are worth a checkpoint. Most of them hold the same few pages again and again, so waiting is
+// cheap.
 constexpr int kGrownPages = 16'384;
 // SQLite may keep this many KiB of pages: what is delivered at once is never read from the disk again.
 constexpr int kCacheKiB = 64 << 10;
@@ -26,7 +27,7 @@ constexpr uint64_t kMaxTakenOctets = 32 << 20;  // of bodies in memory that one 
 constexpr std::chrono::hours kSweepAge{1};
 
 constexpr int64_t kEightBit = 1, kBinary = 2, kSmtputf8 = 4;  // message.flags
-constexpr int kKindShift = 3;                                   // two bits more: MailKind
+constexpr int kKindShift = 3;                                 // two bits more: MailKind
 
 constexpr int kRandomIdBits = 19;  // beside 41 bits of milliseconds: twelve letters and digits as text
 constexpr std::string_view kSetAside = "Two processes ended while they had it in hand";
@@ -34,7 +35,8 @@ constexpr std::string_view kSetAside = "Two processes ended while they had it in
 constexpr const char* kMessageColumns =
     "SELECT id, reverse_path, authenticated_as, client, envid, ret, flags, accepted, size, spool FROM message ";
 constexpr const char* kRecipientColumns =
-    "SELECT message, number, account, address, original, orcpt, notify, attempts, crashes, warned, next_attempt, last_reply,"
+    "SELECT message, number, account, address, original, orcpt, notify, attempts, crashes, warned, next_attempt, "
+    "last_reply,"
     " hold, wish FROM recipient ";
 
 QueuedMessage message_of(const Statement& row) {
@@ -85,9 +87,13 @@ std::string make_spool_folder(const std::string& state) {
 
 }  // namespace
 
-std::string destination_of(std::string_view address) { return lower(address.substr(address.rfind('@') + 1)); }
+std::string destination_of(std::string_view address) {
+  return lower(address.substr(address.rfind('@') + 1));
+}
 
-QueueId first_id_of(UnixTime time) { return time * 1'000 << kRandomIdBits; }
+QueueId first_id_of(UnixTime time) {
+  return time * 1'000 << kRandomIdBits;
+}
 
 Queue::Queue(const std::string& state, const Clock& clock)
     : clock_(clock),
@@ -117,12 +123,14 @@ Queue::Recovered Queue::recover(std::span<const InAttempt> in_attempt) {
   Transaction transaction(database_);
   for (const InAttempt& at : in_attempt) {
     database_
-        .prepare("UPDATE recipient SET crashes = crashes + 1 WHERE message = ?1 AND account = ?2 AND next_attempt IS NULL")
+        .prepare(
+            "UPDATE recipient SET crashes = crashes + 1 WHERE message = ?1 AND account = ?2 AND next_attempt IS NULL")
         .bind(at.message, at.account)
         .run();
     database_
-        .prepare("UPDATE recipient SET hold = ?4, last_reply = ?5 WHERE message = ?1 AND account = ?2"
-                 " AND next_attempt IS NULL AND crashes >= ?3 AND hold = 0")
+        .prepare(
+            "UPDATE recipient SET hold = ?4, last_reply = ?5 WHERE message = ?1 AND account = ?2"
+            " AND next_attempt IS NULL AND crashes >= ?3 AND hold = 0")
         .bind(at.message, at.account, kCrashesToHold, static_cast<int>(Hold::crashes), kSetAside)
         .run();
     if (database_.changes() > 0) recovered.set_aside.push_back(at);
@@ -166,8 +174,8 @@ void Queue::update(std::span<const RecipientUpdate> updates) {
 void Queue::insert(const QueuedMessage& message) {
   const Spool& body = *message.body;
   std::string spool = body.in_memory() ? std::string() : std::filesystem::path(body.path()).filename().string();
-  int64_t flags = (message.eight_bit ? kEightBit : 0) | (message.binary ? kBinary : 0) | (message.smtputf8 ? kSmtputf8 : 0) |
-                  static_cast<int64_t>(message.kind) << kKindShift;
+  int64_t flags = (message.eight_bit ? kEightBit : 0) | (message.binary ? kBinary : 0) |
+                  (message.smtputf8 ? kSmtputf8 : 0) | static_cast<int64_t>(message.kind) << kKindShift;
   database_.prepare("INSERT INTO message VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
       .bind(message.id, message.recipients.size(), message.reverse_path, message.authenticated_as, message.client,
             message.envid, message.ret, flags, message.accepted, body.size(), spool)
@@ -195,15 +203,18 @@ void Queue::apply(std::span<const RecipientUpdate> updates, FilesToRemove& files
     const RecipientUpdate& update = updates[i];
     if (update.ended) {
       enter_ending(update);
-      database_.prepare("DELETE FROM recipient WHERE message = ?1 AND number = ?2").bind(update.message, update.number).run();
+      database_.prepare("DELETE FROM recipient WHERE message = ?1 AND number = ?2")
+          .bind(update.message, update.number)
+          .run();
       ended += database_.changes();  // none where it ended before: said twice is said once
     } else {
       if (update.attempted) enter_attempt(update);
       // What the administrator wants to be removed or to bounce comes up at once; the reason of a bounce stays.
       database_
-          .prepare("UPDATE recipient SET next_attempt = CASE WHEN wish >= 2 AND ?8 THEN ?7 ELSE ?3 END,"
-                   " last_reply = CASE WHEN wish = 3 THEN last_reply ELSE ?4 END, attempts = attempts + ?5,"
-                   " warned = warned | ?6, crashes = 0 WHERE message = ?1 AND number = ?2")
+          .prepare(
+              "UPDATE recipient SET next_attempt = CASE WHEN wish >= 2 AND ?8 THEN ?7 ELSE ?3 END,"
+              " last_reply = CASE WHEN wish = 3 THEN last_reply ELSE ?4 END, attempts = attempts + ?5,"
+              " warned = warned | ?6, crashes = 0 WHERE message = ?1 AND number = ?2")
           .bind(update.message, update.number, waiting_until(update.next_attempt), update.last_reply, update.attempted,
                 update.warned, clock_.unix_time(), !update.wished)
           .run();
@@ -217,7 +228,8 @@ void Queue::end_recipients(QueueId message, int64_t count, FilesToRemove& files)
   bool gone = false;
   bool has_row = false;
   {
-    Rows rows(database_.prepare("DELETE FROM message WHERE id = ?1 AND remaining = ?2 RETURNING spool").bind(message, count));
+    Rows rows(
+        database_.prepare("DELETE FROM message WHERE id = ?1 AND remaining = ?2 RETURNING spool").bind(message, count));
     while (rows.next()) {  // to the end: the row is deleted then
       gone = true;
       has_row = rows->text(0).empty();
@@ -233,9 +245,11 @@ void Queue::end_recipients(QueueId message, int64_t count, FilesToRemove& files)
 
 std::vector<QueuedMessage> Queue::take_due(UnixTime now, bool local, size_t limit) {
   static const std::string local_sql =
-      std::string(kRecipientColumns) + "WHERE next_attempt <= ?1 AND account <> 0 AND hold = 0 ORDER BY next_attempt, message LIMIT ?2";
+      std::string(kRecipientColumns) +
+      "WHERE next_attempt <= ?1 AND account <> 0 AND hold = 0 ORDER BY next_attempt, message LIMIT ?2";
   static const std::string remote_sql =
-      std::string(kRecipientColumns) + "WHERE next_attempt <= ?1 AND account = 0 AND hold = 0 ORDER BY next_attempt, message LIMIT ?2";
+      std::string(kRecipientColumns) +
+      "WHERE next_attempt <= ?1 AND account = 0 AND hold = 0 ORDER BY next_attempt, message LIMIT ?2";
   WithoutFlush without_flush(database_);
   Transaction transaction(database_);
   std::vector<std::pair<QueueId, QueuedRecipient>> due;
@@ -246,7 +260,8 @@ std::vector<QueuedMessage> Queue::take_due(UnixTime now, bool local, size_t limi
   std::vector<QueuedMessage> taken;
   uint64_t octets = 0;
   Statement& mark = database_.prepare(
-      "UPDATE recipient SET next_attempt = NULL, wish = CASE wish WHEN 1 THEN 0 ELSE wish END WHERE message = ?1 AND number = ?2");
+      "UPDATE recipient SET next_attempt = NULL, wish = CASE wish WHEN 1 THEN 0 ELSE wish END WHERE message = ?1 AND "
+      "number = ?2");
   for (auto& [id, recipient] : due) {
     if (taken.empty() || taken.back().id != id) {
       if (octets >= kMaxTakenOctets) break;
@@ -302,9 +317,10 @@ int64_t Queue::release(std::string_view destination, size_t limit) {
 /// One step of making a destination's recipients due; what is due already is left alone.
 int64_t Queue::make_due(std::string_view destination, UnixTime now, size_t limit) {
   database_
-      .prepare("UPDATE recipient SET next_attempt = ?2 WHERE (message, number) IN (SELECT message, number FROM recipient"
-               " WHERE account = 0 AND next_attempt IS NOT NULL AND hold = 0 AND destination = ?1 AND next_attempt > ?2"
-               " LIMIT ?3)")
+      .prepare(
+          "UPDATE recipient SET next_attempt = ?2 WHERE (message, number) IN (SELECT message, number FROM recipient"
+          " WHERE account = 0 AND next_attempt IS NOT NULL AND hold = 0 AND destination = ?1 AND next_attempt > ?2"
+          " LIMIT ?3)")
       .bind(destination, now, limit)
       .run();
   return database_.changes();

@@ -15,7 +15,8 @@
 namespace postrider::store {
 namespace {
 
-// How long SQLite waits for a lock that our own lock file does not cover: recovery after a crash, a person's sqlite3 shell.
+// How long SQLite waits for a lock that our own lock file does not cover: recovery after a crash, a person's sqlite3
+// shell.
 constexpr int kBusyTimeoutMs = 10'000;
 // Pages of memory a handle may keep (KiB): DESIGN.md counts about 140 KiB a handle; hot ones may use more.
 constexpr int kCacheKiB = 2'000;
@@ -24,8 +25,8 @@ constexpr int kMaxIdleWal = 16 << 20;
 
 [[noreturn]] void fail(sqlite3* db, int code, std::string_view path, std::string_view what) {
   int extended = db != nullptr ? sqlite3_extended_errcode(db) : code;
-  throw SqliteError(extended, fmt::format("{}: {} ({}, {})", path, db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code),
-                                          what, extended));
+  throw SqliteError(extended, fmt::format("{}: {} ({}, {})", path,
+                                          db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code), what, extended));
 }
 
 /// SQLite would make the file 0644: group write is needed, because the other daemon may be another user.
@@ -44,19 +45,33 @@ void make_file(const std::string& path) {
 
 }  // namespace
 
-bool SqliteError::is_full() const { return (code_ & 0xff) == SQLITE_FULL; }
-bool SqliteError::is_busy() const { return (code_ & 0xff) == SQLITE_BUSY || (code_ & 0xff) == SQLITE_LOCKED; }
-bool SqliteError::is_constraint() const { return (code_ & 0xff) == SQLITE_CONSTRAINT; }
-bool SqliteError::is_corrupt() const { return (code_ & 0xff) == SQLITE_CORRUPT || (code_ & 0xff) == SQLITE_NOTADB; }
+bool SqliteError::is_full() const {
+  return (code_ & 0xff) == SQLITE_FULL;
+}
+bool SqliteError::is_busy() const {
+  return (code_ & 0xff) == SQLITE_BUSY || (code_ & 0xff) == SQLITE_LOCKED;
+}
+bool SqliteError::is_constraint() const {
+  return (code_ & 0xff) == SQLITE_CONSTRAINT;
+}
+bool SqliteError::is_corrupt() const {
+  return (code_ & 0xff) == SQLITE_CORRUPT || (code_ & 0xff) == SQLITE_NOTADB;
+}
 
-void Statement::bind_at(int position, int64_t value) { sqlite3_bind_int64(stmt_, position, value); }
+void Statement::bind_at(int position, int64_t value) {
+  sqlite3_bind_int64(stmt_, position, value);
+}
 void Statement::bind_at(int position, std::string_view text) {
-  sqlite3_bind_text64(stmt_, position, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
+  sqlite3_bind_text64(stmt_, position, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_STATIC,
+                      SQLITE_UTF8);
 }
 void Statement::bind_at(int position, Blob blob) {
-  sqlite3_bind_blob64(stmt_, position, blob.bytes.data() != nullptr ? blob.bytes.data() : "", blob.bytes.size(), SQLITE_STATIC);
+  sqlite3_bind_blob64(stmt_, position, blob.bytes.data() != nullptr ? blob.bytes.data() : "", blob.bytes.size(),
+                      SQLITE_STATIC);
 }
-void Statement::bind_at(int position, std::nullptr_t) { sqlite3_bind_null(stmt_, position); }
+void Statement::bind_at(int position, std::nullptr_t) {
+  sqlite3_bind_null(stmt_, position);
+}
 
 bool Statement::step() {
   int code = sqlite3_step(stmt_);
@@ -77,10 +92,16 @@ void Statement::run() {
   }
 }
 
-void Statement::reset() { sqlite3_reset(stmt_); }
+void Statement::reset() {
+  sqlite3_reset(stmt_);
+}
 
-int64_t Statement::integer(int column) const { return sqlite3_column_int64(stmt_, column); }
-bool Statement::is_null(int column) const { return sqlite3_column_type(stmt_, column) == SQLITE_NULL; }
+int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(stmt_, column);
+}
+bool Statement::is_null(int column) const {
+  return sqlite3_column_type(stmt_, column) == SQLITE_NULL;
+}
 
 std::string_view Statement::text(int column) const {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(stmt_, column));
@@ -106,17 +127,19 @@ struct Database::Cached {
 
 Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(path) {
   if (mode == OpenMode::create && !std::filesystem::exists(path)) make_file(path);
-  int code = sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  int code =
+      sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   try {
     if (code != SQLITE_OK) fail(db_, code, path, "open");
     sqlite3_busy_timeout(db_, kBusyTimeoutMs);
     // The last handle of an account must not pay for a checkpoint when it closes; the background does that.
     sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-    execute(fmt::format("PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY; "
-                        // Debian's SQLite overwrites what is deleted with zeros, at the price of writing it once more.
-                        "PRAGMA secure_delete=OFF; PRAGMA journal_size_limit={};",
-                        sync == Sync::full ? "FULL" : "NORMAL", kCacheKiB, kMaxIdleWal));
+    execute(
+        fmt::format("PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY; "
+                    // Debian's SQLite overwrites what is deleted with zeros, at the price of writing it once more.
+                    "PRAGMA secure_delete=OFF; PRAGMA journal_size_limit={};",
+                    sync == Sync::full ? "FULL" : "NORMAL", kCacheKiB, kMaxIdleWal));
     sqlite3_wal_hook(
         db_,
         [](void* self, sqlite3*, const char*, int pages) {
@@ -138,8 +161,8 @@ Database::~Database() {
 Statement& Database::prepare(std::string_view sql) {
   if (auto found = cache_.find(sql); found != cache_.end()) return found->second->statement;
   auto cached = std::make_unique<Cached>(std::string(sql));
-  int code = sqlite3_prepare_v3(db_, cached->sql.data(), static_cast<int>(cached->sql.size()), SQLITE_PREPARE_PERSISTENT,
-                                &cached->stmt, nullptr);
+  int code = sqlite3_prepare_v3(db_, cached->sql.data(), static_cast<int>(cached->sql.size()),
+                                SQLITE_PREPARE_PERSISTENT, &cached->stmt, nullptr);
   if (code != SQLITE_OK) fail(db_, code, path_, sql);
   cached->statement = Statement(db_, cached->stmt);
   std::string_view key = cached->sql;
@@ -151,8 +174,12 @@ void Database::execute(const std::string& sql) {
   if (code != SQLITE_OK) fail(db_, code, path_, sql);
 }
 
-int64_t Database::last_insert_id() const { return sqlite3_last_insert_rowid(db_); }
-int64_t Database::changes() const { return sqlite3_changes64(db_); }
+int64_t Database::last_insert_id() const {
+  return sqlite3_last_insert_rowid(db_);
+}
+int64_t Database::changes() const {
+  return sqlite3_changes64(db_);
+}
 
 int64_t Database::data_version() {
   Statement& statement = prepare("PRAGMA data_version");
@@ -168,12 +195,15 @@ int64_t Database::user_version() {
   return rows->integer(0);
 }
 
-void Database::set_user_version(int64_t version) { execute(fmt::format("PRAGMA user_version={}", version)); }
+void Database::set_user_version(int64_t version) {
+  execute(fmt::format("PRAGMA user_version={}", version));
+}
 
 void Database::flush() {
   sqlite3_file* file = nullptr;
   sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
-  if (file == nullptr || file->pMethods == nullptr) return;  // no WAL was opened: nothing was written through this handle
+  if (file == nullptr || file->pMethods == nullptr)
+    return;  // no WAL was opened: nothing was written through this handle
   int code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
   if (code != SQLITE_OK) throw SqliteError(code, fmt::format("{}-wal: cannot flush ({})", path_, sqlite3_errstr(code)));
 }
@@ -186,7 +216,9 @@ void Database::checkpoint() {
   wal_pages_ = log - moved;
 }
 
-Transaction::Transaction(Database& database) : database_(database) { database_.prepare("BEGIN IMMEDIATE").run(); }
+Transaction::Transaction(Database& database) : database_(database) {
+  database_.prepare("BEGIN IMMEDIATE").run();
+}
 
 Transaction::~Transaction() {
   if (!open_) return;
@@ -216,9 +248,10 @@ void migrate(Database& database, std::span<const Migration> migrations) {
   if (database.user_version() == newest) return;
   int64_t old = database.user_version();
   if (old > newest) {
-    throw SqliteError(SQLITE_ERROR, fmt::format("{}: was written by a newer Postrider (version {}, this one knows {}); start the "
-                                                "newer program, or go back to the copy it made before it migrated",
-                                                database.path(), old, newest));
+    throw SqliteError(SQLITE_ERROR,
+                      fmt::format("{}: was written by a newer Postrider (version {}, this one knows {}); start the "
+                                  "newer program, or go back to the copy it made before it migrated",
+                                  database.path(), old, newest));
   }
   if (old > 0) {
     std::string copy = fmt::format("{}.before-v{}", database.path(), newest);
@@ -233,7 +266,8 @@ void migrate(Database& database, std::span<const Migration> migrations) {
   }
   Transaction transaction(database);
   old = database.user_version();  // another process may have been first
-  for (int64_t version = old; version < newest; ++version) database.execute(migrations[static_cast<size_t>(version)].sql);
+  for (int64_t version = old; version < newest; ++version)
+    database.execute(migrations[static_cast<size_t>(version)].sql);
   if (old < newest) database.set_user_version(newest);
   transaction.commit();
 }

@@ -1,8 +1,8 @@
 // SQLite in the few words that this store needs: Database, Statement, Transaction.
 //
 // One Database is used by one thread at a time. Every transaction that may write begins IMMEDIATE (a deferred one would
-// fail with BUSY at once when it comes to write). A statement is reset when its Rows or its call ends, so no snapshot is
-// kept open by accident.
+// fail with BUSY at once when it comes to write). A statement is reset when its Rows or its call ends, so no snapshot
+// is kept open by accident.
 #pragma once
 
 #include <cstdint>
@@ -101,8 +101,8 @@ enum class OpenMode { must_exist, create };
 
 class Database {
  public:
-  /// Opens in WAL mode with foreign keys off, no automatic checkpoint and a busy timeout. A new file is made 0660 first, so
-  /// that another user of the group can write its -wal and -shm too.
+  /// Opens in WAL mode with foreign keys off, no automatic checkpoint and a busy timeout. A new file is made 0660
+  /// first, so that another user of the group can write its -wal and -shm too.
   Database(const std::string& path, OpenMode mode, Sync sync);
   ~Database();
   Database(const Database&) = delete;
@@ -150,7 +150,8 @@ class Transaction {
   bool open_ = true;
 };
 
-/// One unchanging view for several SELECTs; short, and never across anything that waits (the WAL cannot be emptied meanwhile).
+/// One unchanging view for several SELECTs; short, and never across anything that waits (the WAL cannot be emptied
+/// meanwhile).
 class ReadTransaction {
  public:
   explicit ReadTransaction(Database& database) : database_(database) { database_.prepare("BEGIN").run(); }
@@ -167,8 +168,8 @@ struct Migration {
   const char* sql;
 };
 
-/// Brings a file to the newest version. A file that already holds something is copied to PATH.before-vN first (VACUUM INTO),
-/// so that there is a way back; a file of a newer version is refused with an error that says so.
+/// Brings a file to the newest version. A file that already holds something is copied to PATH.before-vN first (VACUUM
+/// INTO), so that there is a way back; a file of a newer version is refused with an error that says so.
 void migrate(Database& database, std::span<const Migration> migrations);
 
 }  // namespace postrider::store

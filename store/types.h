@@ -10,10 +10,10 @@
 
 namespace postrider::store {
 
-using AccountId = int64_t;   // row of the directory; the file is accounts/xx/ID.db
-using MailboxId = int64_t;   // row of an account file; never used again
-using MessageId = int64_t;   // row of an account file; never used again
-using QueueId = int64_t;     // an accepted message in the queue; grows with time; see queue_id_text()
+using AccountId = int64_t;  // row of the directory; the file is accounts/xx/ID.db
+using MailboxId = int64_t;  // row of an account file; never used again
+using MessageId = int64_t;  // row of an account file; never used again
+using QueueId = int64_t;    // an accepted message in the queue; grows with time; see queue_id_text()
 using Uid = uint32_t;
 using ModSeq = int64_t;
 

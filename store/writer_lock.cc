@@ -12,10 +12,13 @@ namespace postrider::store {
 
 WriterLock::WriterLock(int file) : file_(file) {
   while (::flock(file_, LOCK_EX) != 0) {
-    if (errno != EINTR) throw SqliteError(0, fmt::format("an account's lock file cannot be locked: {}", std::strerror(errno)));
+    if (errno != EINTR)
+      throw SqliteError(0, fmt::format("an account's lock file cannot be locked: {}", std::strerror(errno)));
   }
 }
 
-WriterLock::~WriterLock() { ::flock(file_, LOCK_UN); }
+WriterLock::~WriterLock() {
+  ::flock(file_, LOCK_UN);
+}
 
 }  // namespace postrider::store

@@ -14,10 +14,14 @@ std::string_view program_name = "postrider";
 
 constexpr std::string_view name_of(LogLevel level) {
   switch (level) {
-    case LogLevel::debug: return "debug";
-    case LogLevel::info: return "info";
-    case LogLevel::warn: return "warn";
-    case LogLevel::error: return "error";
+    case LogLevel::debug:
+      return "debug";
+    case LogLevel::info:
+      return "info";
+    case LogLevel::warn:
+      return "warn";
+    case LogLevel::error:
+      return "error";
   }
   return "error";
 }
@@ -52,8 +56,12 @@ void append_value(std::string& out, std::string_view value) {
 
 }  // namespace
 
-void set_log_level(LogLevel level) { minimum_level = level; }
-void set_log_program(std::string_view program) { program_name = program; }
+void set_log_level(LogLevel level) {
+  minimum_level = level;
+}
+void set_log_program(std::string_view program) {
+  program_name = program;
+}
 
 void log_line(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (level < minimum_level.load(std::memory_order_relaxed)) return;

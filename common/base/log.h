@@ -1,6 +1,6 @@
 // Log lines in logfmt to stderr, one write a line: time, level, event, then key=value fields.
-// Levels: debug (for a developer), info (what happened to a connection or message), warn (worked around, somebody should
-// look), error (something failed that must not). A password or a body is never a field.
+// Levels: debug (for a developer), info (what happened to a connection or message), warn (worked around, somebody
+// should look), error (something failed that must not). A password or a body is never a field.
 #pragma once
 
 #include <fmt/format.h>

@@ -76,8 +76,8 @@ struct Config {
   };
 
   struct Login {
-    std::string default_domain;  // empty: only whole addresses log in
-    uint64_t max_failures = 20;  // of an address within failure_window; 0: any number
+    std::string default_domain;               // empty: only whole addresses log in
+    uint64_t max_failures = 20;               // of an address within failure_window; 0: any number
     uint64_t max_failures_per_account = 100;  // from all addresses
     Seconds failure_window{600};
     Seconds ban{600};  // the first of an address

@@ -25,7 +25,8 @@ int fail(const DaemonProgram& program, const std::string& message) {
 }
 
 int check(const DaemonProgram& program, const Config& config, const std::string& file) {
-  if (auto certificate = open_certificate(config, false); !certificate) return fail(program, certificate.error().message);
+  if (auto certificate = open_certificate(config, false); !certificate)
+    return fail(program, certificate.error().message);
   std::printf("%s: nothing is wrong\n", file.empty() ? "the defaults" : file.c_str());
   return 0;
 }
@@ -80,7 +81,8 @@ std::string pid_path(const Config& config, const std::string& name) {
 
 Result<std::shared_ptr<net::TlsStore>> open_certificate(const Config& config, bool make_missing) {
   const Config::Tls& files = config.tls;
-  // One of the two may be there because the other daemon is at it: make_self_signed() waits for that, and makes nothing then.
+  // One of the two may be there because the other daemon is at it: make_self_signed() waits for that, and makes nothing
+  // then.
   if (!is_there(files.certificate) || !is_there(files.key)) {
     if (!make_missing) return std::shared_ptr<net::TlsStore>();
     if (auto made = net::make_self_signed(files.certificate, files.key, config.server.hostname); !made) {

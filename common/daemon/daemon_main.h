@@ -27,8 +27,8 @@ size_t loops_of(const Config& config);
 /// Where the process id is written.
 std::string pid_path(const Config& config, const std::string& name);
 
-/// The certificate of tls.certificate and tls.key. Where neither file is there a self-signed one is made; with make_missing
-/// false nothing is opened unless both are there, and the result is null.
+/// The certificate of tls.certificate and tls.key. Where neither file is there a self-signed one is made; with
+/// make_missing false nothing is opened unless both are there, and the result is null.
 Result<std::shared_ptr<net::TlsStore>> open_certificate(const Config& config, bool make_missing);
 
 }  // namespace postrider

@@ -74,8 +74,8 @@ CertificatePtr make_certificate(EVP_PKEY* key, const std::string& host_name) {
   return certificate;
 }
 
-/// Makes a file with that mode and the PEM text that fill gives; it is there as a whole or not at all. False: errno says
-/// why.
+/// Makes a file with that mode and the PEM text that fill gives; it is there as a whole or not at all. False: errno
+/// says why.
 template <class Fill>
 bool write_pem(const std::string& path, mode_t mode, Fill fill) {
   BioPtr memory(BIO_new(BIO_s_mem()));

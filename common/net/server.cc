@@ -36,8 +36,8 @@ void open_acceptor(Acceptor& acceptor, const asio::ip::tcp::endpoint& endpoint, 
   if (!error) acceptor.listen(kBacklog, error);
 }
 
-/// SO_REUSEPORT would let a second server of the same user share the port without a word, and half of the connections with
-/// it; so the port is tried once without.
+/// SO_REUSEPORT would let a second server of the same user share the port without a word, and half of the connections
+/// with it; so the port is tried once without.
 std::error_code try_port(asio::io_context& loop, const asio::ip::tcp::endpoint& endpoint) {
   std::error_code error, ignored;
   Acceptor probe(loop);

@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   size_t octets = 0;
   while (octets < size && !by_octet.ended()) octets += by_octet.feed(input.substr(octets, 1), pieces);
   if (whole != pieces || taken != octets || at_once.ended() != by_octet.ended()) std::abort();
-  if (at_once.bare_line_end() != by_octet.bare_line_end() || at_once.line_too_long() != by_octet.line_too_long()) std::abort();
+  if (at_once.bare_line_end() != by_octet.bare_line_end() || at_once.line_too_long() != by_octet.line_too_long())
+    std::abort();
 
   std::string encoded, decoded;
   DotEncoder encoder;

@@ -45,7 +45,8 @@ TEST_F(BounceTest, SaysWhatAPersonAndAProgramWantToKnow) {
   EXPECT_THAT(report, HasSubstr("Auto-Submitted: auto-replied\r\n"));
   EXPECT_THAT(report, HasSubstr("multipart/report; report-type=delivery-status;"));
   EXPECT_THAT(report, HasSubstr("In-Reply-To: <m1@example.org>\r\n"));
-  EXPECT_THAT(report, HasSubstr("<bob@example.net>\r\n    The server mx.example.net [192.0.2.7] said: 550 5.1.1 No such user"));
+  EXPECT_THAT(report,
+              HasSubstr("<bob@example.net>\r\n    The server mx.example.net [192.0.2.7] said: 550 5.1.1 No such user"));
   EXPECT_THAT(report, HasSubstr("There is no such address at that server."));
   EXPECT_THAT(report, HasSubstr("Reporting-MTA: dns; mx.example.org\r\n"));
   EXPECT_THAT(report, HasSubstr("Final-Recipient: rfc822; bob@example.net\r\nAction: failed\r\nStatus: 5.1.1\r\n"));

@@ -1,9 +1,9 @@
 // The inbound pipeline over a temporary state folder: queue, local delivery, mailboxes.
 #pragma once
 
-#include <asio.hpp>
 #include <gtest/gtest.h>
 
+#include <asio.hpp>
 #include <atomic>
 #include <condition_variable>
 #include <map>
@@ -51,7 +51,8 @@ class Pipeline : public testing::Test {
   /// A runner over the same state, not started.
   void make() {
     runner_.reset();
-    runner_ = std::make_unique<QueueRunner>(options_, accounts_, directory_, [this](const net::Hint& hint) { hinted(hint); }, clock_);
+    runner_ = std::make_unique<QueueRunner>(
+        options_, accounts_, directory_, [this](const net::Hint& hint) { hinted(hint); }, clock_);
   }
   void start() { runner_->start(); }
 
@@ -83,13 +84,13 @@ class Pipeline : public testing::Test {
     asio::io_context loop;
     std::vector<std::optional<Acceptance>> answers(messages.size());
     for (size_t i = 0; i < messages.size(); ++i) {
-      auto session = [](QueueRunner& runner, store::QueuedMessage handed_in, std::optional<Acceptance>& answer) -> asio::awaitable<void> {
+      auto session = [](QueueRunner& runner, store::QueuedMessage handed_in,
+                        std::optional<Acceptance>& answer) -> asio::awaitable<void> {
         Acceptance acceptance = co_await runner.accept(std::move(handed_in));
         answer.emplace(std::move(acceptance));
       };
-      asio::co_spawn(loop, session(*runner_, std::move(messages[i]), answers[i]), [](std::exception_ptr error) {
-        EXPECT_EQ(error, nullptr);
-      });
+      asio::co_spawn(loop, session(*runner_, std::move(messages[i]), answers[i]),
+                     [](std::exception_ptr error) { EXPECT_EQ(error, nullptr); });
     }
     loop.run();
     std::vector<Acceptance> given;
@@ -102,8 +103,8 @@ class Pipeline : public testing::Test {
     return accept_all(std::move(messages)).at(0);
   }
 
-  /// Waits until that many transactions wrote to an account, since the beginning of the test. One message at a time gives one
-  /// each.
+  /// Waits until that many transactions wrote to an account, since the beginning of the test. One message at a time
+  /// gives one each.
   bool wait_for_deliveries(store::AccountId account, size_t count) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return hints_[account] >= count; });

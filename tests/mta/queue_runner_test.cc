@@ -163,8 +163,9 @@ TEST_F(QueueRunnerTest, ACrashAfterDeliveryDeliversOnce) {
     const store::QueuedMessage* accepted[] = {&sent};
     queue.commit(accepted, {});
     MemoryBudget budget(1 << 20, [] {});  // outlives the deliverers, who give back to it
-    LocalDelivery delivery(accounts_, directory_, runner_->settler(), clock_, [this](const net::Hint& hint) { hinted(hint); },
-                           [](const Settlement&) {});
+    LocalDelivery delivery(
+        accounts_, directory_, runner_->settler(), clock_, [this](const net::Hint& hint) { hinted(hint); },
+        [](const Settlement&) {});
     std::vector<Delivery> deliveries;
     deliveries.push_back({std::make_shared<MessageInHand>(std::move(sent), budget), 0});
     delivery.start(1);
@@ -274,9 +275,8 @@ TEST_F(RemoteQueueTest, AReportThatCannotBeDeliveredGoesToThePostmaster) {
 }
 
 TEST_F(RemoteQueueTest, ThePostmastersReportThatCannotBeDeliveredEnds) {
-  change_directory([](store::Directory& directory) {
-    return directory.set_alias("postmaster@example.org", {"root@example.com"});
-  });
+  change_directory(
+      [](store::Directory& directory) { return directory.set_alias("postmaster@example.org", {"root@example.com"}); });
   store::QueuedMessage sent = message({{0, "carol@example.net"}});
   sent.reverse_path.clear();
   ASSERT_TRUE(accept(std::move(sent)));

@@ -93,7 +93,9 @@ TEST_F(MailTest, TrustedNetworksMaySendAnywhere) {
 TEST_F(MailTest, AnAliasOfSeveralIsToldOfOnce) {
   auto client = greeted();
   reply_to(*client, "MAIL FROM:<a@client.example>");
-  EXPECT_EQ(reply_to(*client, "RCPT TO:<team@example.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;team@example.test").substr(0, 3), "250");
+  EXPECT_EQ(reply_to(*client, "RCPT TO:<team@example.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;team@example.test")
+                .substr(0, 3),
+            "250");
   EXPECT_EQ(reply_to(*client, "RCPT TO:<alice@example.test> NOTIFY=SUCCESS").substr(0, 3), "250");
   reply_to(*client, "DATA");
   client->send("Message-ID: <m1@client.example>\r\n\r\nx\r\n.\r\n");
@@ -102,7 +104,8 @@ TEST_F(MailTest, AnAliasOfSeveralIsToldOfOnce) {
   ASSERT_EQ(message.expanded.size(), 1U);
   EXPECT_EQ(message.expanded[0].original, "team@example.test");
   EXPECT_EQ(message.expanded[0].orcpt, "rfc822;team@example.test");
-  for (const auto& recipient : message.recipients) EXPECT_EQ(recipient.notify, store::kNotifyFailure) << recipient.address;
+  for (const auto& recipient : message.recipients)
+    EXPECT_EQ(recipient.notify, store::kNotifyFailure) << recipient.address;
   EXPECT_EQ(message.message_id, "<m1@client.example>");
 }
 

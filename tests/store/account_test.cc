@@ -63,7 +63,8 @@ TEST_F(AccountTest, NewAccountHasTheMailboxesThatClientsLookFor) {
     names.push_back(mailbox.name + mailbox.special_use);
     EXPECT_TRUE(mailbox.subscribed) << mailbox.name;
   }
-  EXPECT_THAT(names, ElementsAre("Archive\\Archive", "Drafts\\Drafts", "INBOX", "Junk\\Junk", "Sent\\Sent", "Trash\\Trash"));
+  EXPECT_THAT(names,
+              ElementsAre("Archive\\Archive", "Drafts\\Drafts", "INBOX", "Junk\\Junk", "Sent\\Sent", "Trash\\Trash"));
 }
 
 TEST_F(AccountTest, MessageComesBackOctetForOctetWithItsPrefix) {
@@ -74,13 +75,15 @@ TEST_F(AccountTest, MessageComesBackOctetForOctetWithItsPrefix) {
 
 TEST_F(AccountTest, LargeMessageIsKeptInPiecesAndReadFromAnyOffset) {
   std::string text = simple_message("large");
-  for (uint64_t seed = 1; text.size() < 3 * kChunkSize + 77; seed = seed * 6364136223846793005ULL + 1442695040888963407ULL) {
+  for (uint64_t seed = 1; text.size() < 3 * kChunkSize + 77;
+       seed = seed * 6364136223846793005ULL + 1442695040888963407ULL) {
     text += std::to_string(seed) + "\r\n";
   }
   Uid uid = append(text, {}, "P: 1\r\n");
   std::string whole = "P: 1\r\n" + text;
   EXPECT_EQ(content(inbox, uid), whole);
-  for (uint64_t offset : {uint64_t{0}, uint64_t{3}, uint64_t{6}, uint64_t{50}, kChunkSize - 1UL, kChunkSize + 60UL, 2 * kChunkSize + 5UL}) {
+  for (uint64_t offset : {uint64_t{0}, uint64_t{3}, uint64_t{6}, uint64_t{50}, kChunkSize - 1UL, kChunkSize + 60UL,
+                          2 * kChunkSize + 5UL}) {
     std::string part;
     account.read(1, offset, 1'000, part);
     EXPECT_EQ(part, whole.substr(offset, 1'000)) << offset;
@@ -94,7 +97,9 @@ TEST_F(AccountTest, HeaderLongerThanItsInlinePartIsWhole) {
   EXPECT_EQ(content(inbox, append(text)), text);
 }
 
-TEST_F(AccountTest, EmptyMessageIsAMessage) { EXPECT_EQ(content(inbox, append("")), ""); }
+TEST_F(AccountTest, EmptyMessageIsAMessage) {
+  EXPECT_EQ(content(inbox, append("")), "");
+}
 
 TEST_F(AccountTest, SecondDeliveryOfTheSameQueueIdAppendsNothing) {
   EXPECT_EQ(append(simple_message("once"), {}, {}, 77), 1U);
@@ -186,7 +191,7 @@ TEST_F(AccountTest, LogTellsWhatHappenedSince) {
     edit.commit();
   }
   MailboxChanges changes = account.changes_since(inbox, since);
-  EXPECT_THAT(changes.added, ElementsAre(UidRange{4, 4}));     // 5 came and went unseen
+  EXPECT_THAT(changes.added, ElementsAre(UidRange{4, 4}));  // 5 came and went unseen
   EXPECT_THAT(changes.expunged, ElementsAre(UidRange{3, 3}));
   EXPECT_THAT(changes.flags, ElementsAre(UidRange{1, 1}));
   EXPECT_EQ(changes.modseq, account.modseq());

@@ -1,7 +1,6 @@
 #include "store/directory.h"
 
 #include <fmt/format.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -29,7 +28,8 @@ class DirectoryTest : public testing::Test {
   /// Addresses that mail for this one goes to.
   std::vector<std::string> goes_to(std::string_view local_part, std::string_view domain = "example.org") {
     std::vector<std::string> addresses;
-    for (const Target& target : directory_.resolve(local_part, domain, "+").targets) addresses.push_back(target.address);
+    for (const Target& target : directory_.resolve(local_part, domain, "+").targets)
+      addresses.push_back(target.address);
     return addresses;
   }
   RecipientKind kind_of(std::string_view local_part, std::string_view domain = "example.org") {
@@ -48,7 +48,7 @@ class DirectoryWithDomainTest : public DirectoryTest {
 };
 
 TEST_F(DirectoryTest, MakesItsFileForTheGroupToo) {
-  struct stat status{};
+  struct stat status {};
   ASSERT_EQ(::stat((state_.path() + "/directory.db").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0660);
   ASSERT_EQ(::stat((state_.path() + "/run/directory.version").c_str(), &status), 0);
@@ -139,7 +139,8 @@ TEST_F(DirectoryWithDomainTest, ForeignDomainAndUnknownUserAreTwoThings) {
 TEST_F(DirectoryWithDomainTest, AnAliasLeadsToEveryTargetOnce) {
   AccountId alice = add("alice@example.org");
   ASSERT_TRUE(directory_.set_quota("alice@example.org", 5'000));
-  ASSERT_TRUE(directory_.set_alias("team@example.org", {"alice@example.org", "Bob@Example.NET", "ALICE@example.org", "bob@example.net"}));
+  ASSERT_TRUE(directory_.set_alias("team@example.org",
+                                   {"alice@example.org", "Bob@Example.NET", "ALICE@example.org", "bob@example.net"}));
   Resolution team = directory_.resolve("team", "example.org", "");
   ASSERT_EQ(team.targets.size(), 2U);
   EXPECT_EQ(team.targets[0].account, alice);
@@ -176,7 +177,8 @@ TEST_F(DirectoryWithDomainTest, AnAliasWinsOverItsAccountAndMayKeepACopy) {
 TEST_F(DirectoryWithDomainTest, TooManyLevelsAreCut) {
   add("alice@example.org");
   for (int level = 0; level < 20; ++level) {
-    ASSERT_TRUE(directory_.set_alias(fmt::format("a{}@example.org", level), {fmt::format("a{}@example.org", level + 1)}));
+    ASSERT_TRUE(
+        directory_.set_alias(fmt::format("a{}@example.org", level), {fmt::format("a{}@example.org", level + 1)}));
   }
   ASSERT_TRUE(directory_.set_alias("a20@example.org", {"alice@example.org"}));
   EXPECT_THAT(goes_to("a0"), IsEmpty());
@@ -210,7 +212,8 @@ TEST_F(DirectoryWithDomainTest, TheWholeAddressWinsOverThePartBeforeTheSeparator
 }
 
 TEST_F(DirectoryWithDomainTest, PostmasterIsAlwaysThere) {
-  EXPECT_EQ(kind_of("postmaster"), RecipientKind::unknown_user) << "with no account at all there is nobody to give it to";
+  EXPECT_EQ(kind_of("postmaster"), RecipientKind::unknown_user)
+      << "with no account at all there is nobody to give it to";
   add("alice@example.org");
   add("bob@example.org");
   EXPECT_THAT(goes_to("Postmaster"), ElementsAre("alice@example.org"));
@@ -330,7 +333,8 @@ TEST(DirectoryService, ServesManyThreads) {
   std::atomic<int> right = 0;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
-      for (int n = 0; n < 50; ++n) right += service.with([](Directory& d) { return d.has_domain("example.org"); }) ? 1 : 0;
+      for (int n = 0; n < 50; ++n)
+        right += service.with([](Directory& d) { return d.has_domain("example.org"); }) ? 1 : 0;
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -315,7 +315,8 @@ TEST_F(QueueTest, SweepsOldFilesThatNoMessageNames) {
 
 TEST_F(QueueTest, AMissingSpoolFileIsToldByANullBody) {
   accept(make({1}, std::string(2 * kChunkSize, 'x')));
-  for (const auto& entry : std::filesystem::directory_iterator(queue_->spool_directory())) std::filesystem::remove(entry);
+  for (const auto& entry : std::filesystem::directory_iterator(queue_->spool_directory()))
+    std::filesystem::remove(entry);
   auto due = take_local();
   ASSERT_THAT(due, SizeIs(1));
   EXPECT_EQ(due[0].body, nullptr);

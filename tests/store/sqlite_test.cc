@@ -30,7 +30,7 @@ TEST(Sqlite, FilesAreForTheGroupTooWhateverTheUmask) {
   db.execute("CREATE TABLE t(x)");
   ::umask(old);
   for (const char* name : {"a.db", "a.db-wal", "a.db-shm"}) {
-    struct stat status{};
+    struct stat status {};
     ASSERT_EQ(::stat(state.file(name).c_str(), &status), 0) << name;
     EXPECT_EQ(status.st_mode & 0777, 0660U) << name;
   }
