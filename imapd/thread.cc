@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <string_view>
 #include <unordered_map>
+
+#include "common/base/format.h"
 
 namespace postrider::imap {
 namespace {
@@ -97,7 +98,7 @@ std::string format(const Forest& forest, const std::vector<uint32_t>& roots) {
     for (bool first = true;; first = false) {
       const Node& node = forest[at];
       if (node.message != nullptr)
-        fmt::format_to(std::back_inserter(out), "{}{}", first ? "" : " ", node.message->number);
+        append_format(out, "{}{}", first ? "" : " ", node.message->number);
       if (node.children.size() != 1) break;
       at = node.children.front();
     }

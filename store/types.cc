@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/base/format.h"
 #include "common/base/number.h"
 
 namespace postrider::store {
@@ -84,9 +85,9 @@ std::string format_ranges(const UidRanges& ranges) {
   for (const UidRange& range : ranges) {
     if (!text.empty()) text += ',';
     if (range.first == range.last) {
-      fmt::format_to(std::back_inserter(text), "{}", range.first);
+      append_format(text, "{}", range.first);
     } else {
-      fmt::format_to(std::back_inserter(text), "{}:{}", range.first, range.last);
+      append_format(text, "{}:{}", range.first, range.last);
     }
   }
   return text;

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 
+#include "common/base/format.h"
+
 namespace postrider {
 namespace {
 
@@ -46,7 +48,7 @@ void append_value(std::string& out, std::string_view value) {
     } else if (c == '\r') {
       out += "\\r";
     } else if ((static_cast<unsigned char>(c) < 0x20) || c == 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(c));
+      append_format(out, "\\x{:02x}", static_cast<unsigned char>(c));
     } else {
       out += c;
     }

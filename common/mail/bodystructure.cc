@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
 
 #include "common/base/ascii.h"
+#include "common/base/format.h"
 #include "common/base/number.h"
 #include "common/mail/envelope.h"
 #include "common/mail/imap_string.h"
@@ -51,14 +51,14 @@ class StructureWriter {
     append_imap_string(opaque ? "octet-stream" : part.subtype, out_);
     out_ += ' ' + description.parameters + ' ' + description.identity + ' ';
     append_imap_string(part.encoding.empty() ? "7bit" : part.encoding, out_);
-    fmt::format_to(std::back_inserter(out_), " {}", part.body_size);
+    append_format(out_, " {}", part.body_size);
     size_t next = at + 1;
     if (part.kind == PartKind::message) {
       out_ += ' ' + (description.envelope.empty() ? std::string(kEmptyEnvelope) : description.envelope) + ' ';
       next = write(at + 1);
-      fmt::format_to(std::back_inserter(out_), " {}", part.body_lines);
+      append_format(out_, " {}", part.body_lines);
     } else if (part.type == "text") {
-      fmt::format_to(std::back_inserter(out_), " {}", part.body_lines);
+      append_format(out_, " {}", part.body_lines);
     }
     out_ += ' ' + description.md5 + ' ' + description.extension;
     return next;

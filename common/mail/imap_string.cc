@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "common/base/ascii.h"
+#include "common/base/format.h"
 
 namespace postrider {
 void append_imap_string(std::string_view text, std::string& out) {
@@ -16,7 +17,7 @@ void append_imap_string(std::string_view text, std::string& out) {
   }
   if (literal) {
     auto nuls = static_cast<size_t>(std::count(text.begin(), text.end(), '\0'));
-    fmt::format_to(std::back_inserter(out), "{{{}}}\r\n", text.size() - nuls);
+    append_format(out, "{{{}}}\r\n", text.size() - nuls);
     std::copy_if(text.begin(), text.end(), std::back_inserter(out), [](char c) { return c != '\0'; });
     return;
   }

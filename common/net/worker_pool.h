@@ -31,74 +31,59 @@ class WorkerPool {
   void post(std::function<void()> job);
 
  private:
-  /// A piece of work in the queue; a class of its own because a coroutine's handler can be moved only.
+  /// A piece of work in the queue.
   class Task {
    public:
     virtual ~Task() = default;
     virtual void run() noexcept = 0;
   };
   template <class Job>
-  struct Outcome;
-  template <class Job, class Handler>
   class JobTask;
-  void enqueue(std::unique_ptr<Task> task);
+  void enqueue(Task& task);  // task must live until it has run
+  /// Goes on when a pool thread has run task. Not a template: what each job would bring along again costs most of the
+  /// time it takes to compile a session.
+  asio::awaitable<void> finish(Task& task);
 
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-/// Lives in the coroutine that waits; the task writes it before it wakes that one.
+/// Lives in the coroutine that waits; the pool thread writes the outcome before it wakes that one.
 template <class Job>
-struct WorkerPool::Outcome {
-  using Value = std::invoke_result_t<Job&>;
-  using Stored = std::conditional_t<std::is_void_v<Value>, std::monostate, Value>;
-  std::exception_ptr error;
-  std::optional<Stored> value;
-
-  void fill(Job& job) noexcept {
-    try {
-      if constexpr (std::is_void_v<Value>) {
-        job();
-        value.emplace();
-      } else {
-        value.emplace(job());
-      }
-    } catch (...) {
-      error = std::current_exception();
-    }
-  }
-};
-
-template <class Job, class Handler>
 class WorkerPool::JobTask final : public Task {
  public:
-  JobTask(Job& job, Outcome<Job>& outcome, asio::any_io_executor executor, Handler handler)
-      : job_(job), outcome_(outcome), work_(executor), handler_(std::move(handler)) {}
+  using Value = std::invoke_result_t<Job&>;
+
+  explicit JobTask(Job job) : job_(std::move(job)) {}
 
   void run() noexcept override {
-    outcome_.fill(job_);
-    // From here on the coroutine, with job and outcome, belongs to its loop again.
-    asio::any_io_executor executor = work_.get_executor();
-    asio::post(executor, [handler = std::move(handler_), work = std::move(work_)]() mutable { std::move(handler)(); });
+    try {
+      if constexpr (std::is_void_v<Value>) {
+        job_();
+      } else {
+        value_.emplace(job_());
+      }
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+  }
+
+  Value take() {
+    if (error_) std::rethrow_exception(error_);
+    if constexpr (!std::is_void_v<Value>) return std::move(*value_);
   }
 
  private:
-  Job& job_;
-  Outcome<Job>& outcome_;
-  asio::executor_work_guard<asio::any_io_executor> work_;  // the loop does not end while this is under way
-  Handler handler_;
+  Job job_;
+  std::exception_ptr error_;
+  std::optional<std::conditional_t<std::is_void_v<Value>, std::monostate, Value>> value_;
 };
 
 template <class Job>
 asio::awaitable<std::invoke_result_t<Job&>> WorkerPool::run(Job job) {
-  asio::any_io_executor executor = co_await asio::this_coro::executor;
-  Outcome<Job> outcome;
-  auto begin = [&](auto handler) {
-    enqueue(std::make_unique<JobTask<Job, decltype(handler)>>(job, outcome, executor, std::move(handler)));
-  };
-  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(begin, asio::use_awaitable);
-  if (outcome.error) std::rethrow_exception(outcome.error);
-  if constexpr (!std::is_void_v<std::invoke_result_t<Job&>>) co_return std::move(*outcome.value);
+  JobTask<Job> task(std::move(job));
+  co_await finish(task);
+  co_return task.take();
 }
 
 }  // namespace postrider::net

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/ascii.h"
+#include "common/base/format.h"
 #include "common/base/number.h"
 
 namespace postrider::smtp {
@@ -14,7 +15,7 @@ constexpr size_t kMaxReplyLine = 512;  // RFC 5321 4.5.3.1.5, with CRLF
 
 void append_line(std::string& out, int code, char separator, status::Code status, std::string_view line) {
   const size_t begin = out.size();
-  fmt::format_to(std::back_inserter(out), "{:03}{}", code, separator);
+  append_format(out, "{:03}{}", code, separator);
   if (!status.empty()) {
     out += status;
     out += ' ';

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
+
+#include "common/base/format.h"
 
 namespace postrider::imap {
 
@@ -44,9 +45,9 @@ std::string format_set(const NumberRanges& ranges) {
   for (const NumberRange& range : ranges) {
     if (!out.empty()) out += ',';
     if (range.first == range.last) {
-      fmt::format_to(std::back_inserter(out), "{}", range.first);
+      append_format(out, "{}", range.first);
     } else {
-      fmt::format_to(std::back_inserter(out), "{}:{}", range.first, range.last);
+      append_format(out, "{}:{}", range.first, range.last);
     }
   }
   return out;

@@ -1,23 +1,15 @@
 // Writes responses: the one place that decides between atom, quoted string and literal (RFC 3501 4.3).
 #pragma once
 
-#include <fmt/format.h>
-
-#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/base/format.h"
 #include "imapd/proto/command.h"
 
 namespace postrider::imap {
-
-/// Appends formatted text.
-template <class... Args>
-void append_format(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
-  fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
-}
 
 /// Quoted where that can be, else a literal.
 void append_string(std::string& out, std::string_view text);

@@ -54,7 +54,7 @@ class RunTest(unittest.TestCase):
                 pid = int(file.read())
             process.send_signal(signal.SIGINT)
             self.assertEqual(0, process.wait(60))
-            self.assertFalse(os.path.exists(f"/proc/{pid}"))
+            self.assertTrue(support.ended(pid))
 
     def test_again_starts_what_is_missing_and_leaves_the_rest(self):
         server = support.Server()
@@ -217,8 +217,7 @@ class SignalTest(support.ServerTest):
         self.assertEqual(250, busy.getreply()[0])
         busy.close()
         for pid in pids:
-            support.wait_until(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read(),
-                               "the daemon has ended")
+            support.wait_until(lambda: support.ended(pid), "the daemon has ended")
         self.server.start()
         self.wait_for_mail("sent while it drained")
 

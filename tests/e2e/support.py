@@ -212,6 +212,15 @@ def temporary_folder():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def ended(pid):
+    """Whether a daemon has ended; not every machine has an init that buries it at once."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def wait_until(condition, what, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while True:
