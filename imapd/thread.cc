@@ -97,8 +97,7 @@ std::string format(const Forest& forest, const std::vector<uint32_t>& roots) {
     // A line of only children, then where it forks.
     for (bool first = true;; first = false) {
       const Node& node = forest[at];
-      if (node.message != nullptr)
-        append_format(out, "{}{}", first ? "" : " ", node.message->number);
+      if (node.message != nullptr) append_format(out, "{}{}", first ? "" : " ", node.message->number);
       if (node.children.size() != 1) break;
       at = node.children.front();
     }

@@ -140,7 +140,7 @@ std::string human_text(const Report& report, const store::QueuedMessage& origina
     const Outcome& outcome = reported.outcome;
     text += fmt::format("\r\n<{}>\r\n", safe_line(shown_address(reported.recipient), utf8));
     if (outcome.is_success()) continue;
-    if (reported.expired) text += "    It was tried until its time was over. The last answer was:\r\n";
+    if (reported.expired) text += "    It was tried until its time was over. The last attempt ended so:\r\n";
     if (!is_reply(outcome.reply) && outcome.remote.empty()) {
       text += fmt::format("    {}.\r\n", safe_line(outcome.reply, utf8));
     } else {
@@ -157,13 +157,21 @@ std::string human_text(const Report& report, const store::QueuedMessage& origina
   return text;
 }
 
+/// RFC 3464 2.2.4: the server that the message came from; empty where a user or a program of this machine sent it.
+std::string received_from(const store::QueuedMessage& original) {
+  size_t address = original.client.find(" [");
+  if (address == std::string::npos || !original.authenticated_as.empty()) return {};
+  return fmt::format("Received-From-MTA: dns; {} ({})\r\n", safe_line(original.client.substr(0, address), false),
+                     safe_line(original.client.substr(address + 1), false));
+}
+
 std::string machine_text(const Report& report, const store::QueuedMessage& original, bool utf8) {
   std::string text;
   if (!original.envid.empty()) {
     text += fmt::format("Original-Envelope-Id: {}\r\n", safe_line(smtp::xtext_encode(original.envid), false));
   }
-  text += fmt::format("Reporting-MTA: dns; {}\r\nX-Queue-Id: {}\r\nArrival-Date: {}\r\n", report.hostname,
-                      store::queue_id_text(original.id), format_date_time(original.accepted));
+  text += fmt::format("Reporting-MTA: dns; {}\r\n{}X-Queue-Id: {}\r\nArrival-Date: {}\r\n", report.hostname,
+                      received_from(original), store::queue_id_text(original.id), format_date_time(original.accepted));
   std::string_view type = utf8 ? "utf-8" : "rfc822";
   for (const ReportedRecipient& reported : report.recipients) {
     const Outcome& outcome = reported.outcome;

@@ -11,7 +11,6 @@ namespace postrider {
 constexpr size_t kMaxPace = 10'000;               // connections to one destination, whatever the configuration says
 constexpr std::chrono::seconds kCrowdedWait{60};  // at least, until what did not fit into memory is looked at again
 constexpr std::chrono::seconds kMaxCrowdedWait{3'600};
-constexpr std::chrono::seconds kStallTime{30};  // without an outcome, until a destination counts as one that hangs
 
 /// A worker that waits with its connection, or for its turn.
 struct RelayQueue::Waiter {
@@ -62,9 +61,9 @@ struct RelayQueue::Destination {
     if (attempts++ == 0) first_attempt = last_end;
   }
   /// What it holds and has no chance to go soon, because nothing came to an end for long.
-  std::vector<Work> take_stalled(std::chrono::steady_clock::time_point now) {
+  std::vector<Work> take_stalled(std::chrono::steady_clock::time_point now, std::chrono::milliseconds stall_time) {
     std::vector<Work> taken;
-    if (now - last_end < kStallTime) return taken;
+    if (now - last_end < stall_time) return taken;
     tried = false;
     while (!waiting.empty() && !has_room()) {
       waiting_octets -= std::min(waiting_octets, waiting.back().octets());

@@ -102,14 +102,14 @@ void RelayQueue::add(Work work) {
 /// As long as some destination holds much, looks whether it hangs.
 void RelayQueue::watch_stalls() {
   if (std::exchange(watching_, true)) return;
-  watch_.expires_after(kStallTime / 2);
+  watch_.expires_after(limits_.stall_time / 2);
   watch_.async_wait([this](std::error_code error) {
     watching_ = false;
     if (error || stopping_) return;
     bool again = false;
     auto now = std::chrono::steady_clock::now();
     for (auto& [key, destination] : destinations_) {
-      for (const Work& work : destination->take_stalled(now)) put_off_crowded(*destination, work);
+      for (const Work& work : destination->take_stalled(now, limits_.stall_time)) put_off_crowded(*destination, work);
       again = again || destination->waiting.size() > kMaxUntriedWork || destination->waiting_octets > kMaxUntriedOctets;
     }
     if (again) watch_stalls();

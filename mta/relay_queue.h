@@ -44,6 +44,7 @@ struct RelayLimits {
   size_t connections = 2'000;
   size_t connections_per_destination = 8;
   std::chrono::milliseconds idle_timeout{30'000};
+  std::chrono::milliseconds stall_time{30'000};  // without an outcome, until a destination counts as one that hangs
 };
 
 class RelayQueue final : public RemoteDelivery {

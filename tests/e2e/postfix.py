@@ -24,6 +24,8 @@ trace     unix - - n - 0 bounce
 error     unix - - n - - error
 retry     unix - - n - - error
 discard   unix - - n - - discard
+smtp      unix - - n - - smtp
+scache    unix - - n - 1 scache
 virtual   unix - n n - - virtual
 anvil     unix - - n - 1 anvil
 proxymap  unix - - n - - proxymap
@@ -65,6 +67,7 @@ class Postfix:
         self.folder = tempfile.mkdtemp(prefix="postrider-test-postfix-")
         os.chmod(self.folder, 0o755)
         self.address, self.port = address, support.free_ports(1)[0]
+        self.host, self.ports = self.address, {"smtp": self.port}
         self.running = False
         user = pwd.getpwnam("postfix")
         for name in ("queue", "data", "mail", "etc"):

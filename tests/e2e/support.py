@@ -154,12 +154,13 @@ class ServerTest(unittest.TestCase):
     """Tests that share one server."""
 
     settings = ()
+    routes = ()
     users = (ALICE, BOB)
 
     @classmethod
     def setUpClass(cls):
         target = os.environ.get("POSTRIDER_E2E_TARGET")
-        cls.server = Running(json.loads(target)) if target else Server(cls.users, cls.settings)
+        cls.server = Running(json.loads(target)) if target else Server(cls.users, cls.settings, cls.routes)
         cls.addClassCleanup(cls.server.close)
         cls.server.start()
 

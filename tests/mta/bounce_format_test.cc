@@ -56,6 +56,21 @@ TEST_F(BounceTest, SaysWhatAPersonAndAProgramWantToKnow) {
   EXPECT_THAT(report, HasSubstr("At noon?"));
 }
 
+TEST_F(BounceTest, NamesTheServerThatAMessageCameFrom) {
+  message_.client = "mx.example.com [192.0.2.9]";
+  EXPECT_THAT(text(), HasSubstr("Reporting-MTA: dns; mx.example.org\r\n"
+                                "Received-From-MTA: dns; mx.example.com ([192.0.2.9])\r\n"));
+}
+
+TEST_F(BounceTest, WhereAUserSubmittedFromIsNoServer) {
+  message_.client = "laptop [192.0.2.9]";
+  message_.authenticated_as = "alice@example.org";
+  EXPECT_THAT(text(), Not(HasSubstr("Received-From-MTA")));
+  message_.client = "uid 0 (root)";
+  message_.authenticated_as.clear();
+  EXPECT_THAT(text(), Not(HasSubstr("Received-From-MTA")));
+}
+
 TEST_F(BounceTest, HasCrlfLineEndsAndNothingLongerThanALine) {
   report_.recipients[0].outcome.reply = std::string(5'000, 'x') + "\r\nInjected: yes\n\0";
   std::string report = text();
