@@ -85,7 +85,7 @@ Result<void> drop_privileges(const std::string& user, const std::string& group) 
   const auto [uid, gid] = *identity;
   if (::geteuid() == uid && ::getegid() == gid) return {};
   if (::geteuid() != 0)
-    return failure(fmt::format("Only root can become the user {}; clear server.user or start as root.", user));
+    return failure(fmt::format("Only root and {} (server.user) may do this; start it as one of them.", user));
   if (::initgroups(user.c_str(), gid) != 0 || ::setresgid(gid, gid, gid) != 0 || ::setresuid(uid, uid, uid) != 0) {
     return failure(fmt::format("The process cannot become the user {}: {}.", user, std::strerror(errno)));
   }
