@@ -1,6 +1,7 @@
 #include "imapd/search_result.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <span>
 
 #include "imapd/proto/writer.h"
@@ -48,8 +49,9 @@ void append_esearch(std::string& out, const SearchAnswer& answer, const ReturnOp
   if (options.partial) {
     Stretch stretch = stretch_of(*options.partial, found.size());
     auto part = std::span(found).subspan(stretch.first, stretch.last - stretch.first);
-    append_format(out, " PARTIAL ({}:{} {})", options.partial->first, options.partial->last,
-                  part.empty() ? "NIL" : ordered_set(part, answer, view));
+    auto [near, far] = std::minmax(options.partial->first, options.partial->last,
+                                   [](int64_t a, int64_t b) { return std::abs(a) < std::abs(b); });
+    append_format(out, " PARTIAL ({}:{} {})", near, far, part.empty() ? "NIL" : ordered_set(part, answer, view));
   }
   bool all = options.all || !options.given;
   if (all && !found.empty()) append_format(out, " ALL {}", ordered_set(found, answer, view));
@@ -62,7 +64,7 @@ void append_esearch(std::string& out, const SearchAnswer& answer, const ReturnOp
 void append_search_result(std::string& out, const SearchAnswer& answer, const ReturnOptions& options,
                           const std::vector<Found>& found, const View& view) {
   // SAVE alone is told nothing (RFC 5182 2.1).
-  bool silent = (options.save || options.update) && !options.min && !options.max && !options.all && !options.count &&
+  bool silent = options.save && !options.update && !options.min && !options.max && !options.all && !options.count &&
                 !options.partial;
   if (silent) return;
   if (answer.extended) return append_esearch(out, answer, options, found, view);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/ascii.h"
 #include "common/mail/charset.h"
 #include "common/mail/date.h"
 #include "imapd/base_subject.h"
@@ -41,7 +42,8 @@ bool addresses(Cursor& cursor, Addresses& out) {
 std::string sort_text(std::string_view utf8) {
   std::string folded = fold_for_search(utf8);
   if (folded.size() > kMaxSortText) folded.resize(kMaxSortText);
-  return folded;
+  // i;unicode-casemap compares title case: "_" stands behind all letters (RFC 5051 2).
+  return upper(folded);
 }
 
 std::string mailbox_of(const Addresses& list) {

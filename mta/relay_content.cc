@@ -9,6 +9,7 @@
 #include "common/mail/downgrade.h"
 #include "common/mail/header.h"
 #include "common/mail/utf8.h"
+#include "store/convert.h"
 
 namespace postrider {
 namespace {
@@ -16,29 +17,6 @@ namespace {
 bool takes_binary(const smtp::Extensions& offered) {
   return offered.has("BINARYMIME") && offered.has("CHUNKING");
 }
-
-/// What a converted message is collected in; written to its file in large pieces.
-class Collector {
- public:
-  explicit Collector(const std::string& directory) : spool_(directory) {}
-  std::string& buffer() { return buffer_; }
-  void settle() {
-    if (buffer_.size() >= kPiece) flush();
-  }
-  std::shared_ptr<const store::Spool> finish() {
-    flush();
-    return std::make_shared<const store::Spool>(std::move(spool_));
-  }
-
- private:
-  static constexpr size_t kPiece = 64 << 10;
-  void flush() {
-    spool_.append(buffer_);
-    buffer_.clear();
-  }
-  store::Spool spool_;
-  std::string buffer_;
-};
 
 }  // namespace
 
@@ -73,14 +51,7 @@ FittedContent fit_content(const store::QueuedMessage& message, const smtp::Exten
     fitted.trouble = plan.error().message;
     return fitted;
   }
-  Collector collector(directory);
-  Downgrader downgrader(std::move(*plan));
-  message.body->read([&](std::string_view piece) {
-    downgrader.feed(piece, collector.buffer());
-    collector.settle();
-  });
-  downgrader.finish(collector.buffer());
-  fitted.content.body = collector.finish();
+  fitted.content.body = store::convert(*message.body, std::move(*plan), directory);
   fitted.content.eight_bit = fitted.content.eight_bit && !seven_bit;
   return fitted;
 }

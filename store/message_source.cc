@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "common/base/random.h"
+#include "store/convert.h"
 
 namespace postrider::store {
 namespace {
@@ -185,11 +186,31 @@ std::string_view Spool::read_at(uint64_t offset, std::string& buffer) const {
   return buffer;
 }
 
+namespace {
+
+/// Whether there is a NUL in it.
+bool index_message(const Spool& spool, MimeSummary& summary) {
+  bool has_nul = false;
+  MimeIndexer indexer;
+  spool.read([&](std::string_view piece) {
+    indexer.feed(piece);
+    has_nul = has_nul || piece.find('\0') != std::string_view::npos;
+  });
+  summary = indexer.finish();
+  return has_nul;
+}
+
+}  // namespace
+
 PreparedMessage prepare_message(std::shared_ptr<const Spool> spool) {
   PreparedMessage message;
-  MimeIndexer indexer;
-  spool->read([&](std::string_view piece) { indexer.feed(piece); });
-  message.summary = indexer.finish();
+  bool has_nul = index_message(*spool, message.summary);
+  if (has_nul) {
+    if (auto converted = without_nul(*spool, spool->directory())) {
+      spool = std::move(converted);
+      index_message(*spool, message.summary);
+    }
+  }
   size_t head = std::min<uint64_t>(message.summary.head_size, kMaxInlineHead);
   std::string rest;
   if (spool->size() - head <= kChunkSize) {

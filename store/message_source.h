@@ -44,6 +44,8 @@ class Spool {
   bool in_memory() const { return path_.empty(); }
   const std::string& memory() const { return memory_; }
   const std::string& path() const { return path_; }
+  /// Where a file is made, or may be.
+  const std::string& directory() const { return whole_ != nullptr ? whole_->directory() : directory_; }
   /// The file stays when this object goes; its name is returned.
   std::string keep() const;
   /// Calls sink with pieces of at most kChunkSize from beginning to end.
@@ -86,6 +88,7 @@ struct PreparedMessage {
   std::shared_ptr<const Spool> spool;  // set when chunks is empty and there is more than head
 };
 
+/// What holds NUL is converted where that can be done (see without_nul()).
 PreparedMessage prepare_message(std::shared_ptr<const Spool> spool);
 
 /// Compresses one piece when that saves at least an eighth.

@@ -205,10 +205,9 @@ bool Cursor::list_mailbox(std::string& out) {
   }
   if (out.size() > kMaxMailboxArgument) return fail("The pattern is too long.", Fault::cannot);
   if (utf8_) return is_utf8_name(out) || fail("The pattern is not valid UTF-8.", Fault::cannot);
-  auto decoded = decode_utf7(out);
-  if (!decoded) return fail("The pattern is not valid modified UTF-7.", Fault::cannot);
-  out = std::move(*decoded);
-  return true;
+  // A pattern names nothing yet, so one with a bare "&" is taken as it is: it finds what it means, or nothing.
+  if (auto decoded = decode_utf7(out)) out = std::move(*decoded);
+  return is_utf8_name(out) || fail("The pattern is neither modified UTF-7 nor UTF-8.", Fault::cannot);
 }
 
 bool Cursor::sequence_number(uint32_t& out) {

@@ -5,12 +5,12 @@
 
 namespace postrider::imap {
 
-constexpr size_t kMaxLine = 64 << 10;            // octets of one line after login
-constexpr size_t kMaxLineBeforeLogin = 8 << 10;  // enough for any AUTHENTICATE exchange
+constexpr size_t kMaxLine = 64 << 10;             // octets of one line after login
+constexpr size_t kMaxLineBeforeLogin = 36 << 10;  // enough for AUTHENTICATE, and for the longest ID (RFC 2971 3.3)
 constexpr size_t kMaxLiteral = 64 << 10;  // octets of one collected literal; a message is streamed, not collected
 constexpr size_t kMaxLiteralBeforeLogin = 1 << 10;  // a user name or a password
 constexpr size_t kMaxCommandSize = 256 << 10;       // octets of one command with its literals
-constexpr size_t kMaxCommandBeforeLogin = 16 << 10;
+constexpr size_t kMaxCommandBeforeLogin = 40 << 10;
 constexpr size_t kMaxTag = 64;                 // octets
 constexpr size_t kMaxSequenceRanges = 20'000;  // ranges in one sequence set
 constexpr size_t kMaxSearchKeys = 1'000;       // keys in one SEARCH

@@ -35,8 +35,9 @@ bool check_group(Cursor& cursor, const NotifyGroup& group) {
   bool selected = group.filter.kind == Kind::selected || group.filter.kind == Kind::selected_delayed;
   constexpr unsigned kBoth = kMessageNew | kMessageExpunge;
   bool messages = (group.events & (kBoth | kFlagChange)) != 0;
-  if (messages && (group.events & kBoth) != kBoth)
-    return cursor.fail("MessageNew and MessageExpunge go together, and FlagChange goes with both.");
+  if (selected && messages && (group.events & kBoth) != kBoth)
+    return cursor.fail(
+        "In the selected mailbox MessageNew and MessageExpunge go together, and FlagChange goes with both.");
   if (selected && (group.events & ~(kBoth | kFlagChange)) != 0)
     return cursor.fail("The selected mailbox has message events only.");
   if (!selected && !group.items.empty()) return cursor.fail("Only messages of the selected mailbox are fetched.");

@@ -16,6 +16,7 @@ TEST(Context, TellsWhatComesToASearchAndLeavesIt) {
     A< * ESEARCH (TAG "b") UID COUNT 4
     A< b OK ...
     A> c SEARCH RETURN (UPDATE) FLAGGED
+    A< * ESEARCH (TAG "c")
     A< c OK ...
     A> d STORE 2 +FLAGS.SILENT (\Flagged)
     A< * ESEARCH (TAG "b") UID REMOVEFROM (0 2)
@@ -108,10 +109,12 @@ TEST(Context, HasALimit) {
   Client& c = t.session('A');
   for (int i = 0; i < 10; ++i) {
     c.send(fmt::format("k{} SEARCH RETURN (UPDATE) FLAGGED\r\n", i));
+    EXPECT_EQ(c.line(), fmt::format("* ESEARCH (TAG \"k{}\")", i));
     EXPECT_EQ(c.line(), fmt::format("k{} OK That is all.", i));
   }
   t.play(R"(
     A> b SEARCH RETURN (UPDATE) FLAGGED
+    A< * ESEARCH (TAG "b")
     A< * NO [NOUPDATE "b"] ...
     A< b OK ...
   )");

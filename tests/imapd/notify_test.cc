@@ -115,10 +115,14 @@ TEST(Notify, TellsOfOtherMailboxes) {
 TEST(Notify, SaysWhatIsWrong) {
   Transcript t;
   t.play(R"(
-    A> a NOTIFY SET (personal (MessageNew))
+    A> a NOTIFY SET (selected (MessageNew))
     A< a BAD ...
-    A> b NOTIFY SET (personal (FlagChange))
+    A> a2 NOTIFY SET (personal (MessageNew))
+    A< a2 OK ...
+    A> b NOTIFY SET (selected (FlagChange))
     A< b BAD ...
+    A> b2 NOTIFY SET (personal (FlagChange))
+    A< b2 OK ...
     A> c NOTIFY SET (selected (MailboxName))
     A< c BAD ...
     A> d NOTIFY SET (personal (MessageNew (UID) MessageExpunge))

@@ -76,6 +76,8 @@ TEST(Rev2, NamesMailboxesInUtf8) {
     B> b LIST "" "Entw*"
     B< * LIST (\HasNoChildren) "/" Entw&APw-rfe
     B< b OK ...
+    B> c0 LIST "" "A&"
+    B< c0 OK ...
     B> c LIST "" "A&-APw-b"
     B< * LIST (\HasNoChildren) "/" A&-APw-b
     B< c OK ...
@@ -152,6 +154,9 @@ TEST(Esearch, ReturnsWhatWasAskedFor) {
     A> j UID SEARCH RETURN (PARTIAL -1:-2 COUNT) FLAGGED
     A< * ESEARCH (TAG "j") UID COUNT 3 PARTIAL (-1:-2 3,5)
     A< j OK ...
+    A> j2 UID SEARCH RETURN (PARTIAL 3:2) FLAGGED
+    A< * ESEARCH (TAG "j2") UID PARTIAL (2:3 3,5)
+    A< j2 OK ...
     A> k UID SEARCH RETURN (PARTIAL 10:20) FLAGGED
     A< * ESEARCH (TAG "k") UID PARTIAL (10:20 NIL)
     A< k OK ...
@@ -289,15 +294,29 @@ TEST(Binary, StreamsALargePart) {
 TEST(Binary, AppendsAnyOctets) {
   Transcript t;
   Client& c = t.session('A');
-  std::string message("Subject: x\r\n\r\na\0b", 17);
-  c.send("a APPEND INBOX ~{17+}\r\n" + message + "\r\nb SELECT INBOX\r\n");
+  const std::string octets("a\0b\xff", 4);
+  const std::string message =
+      "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\n"
+      "Content-Transfer-Encoding: binary\r\n\r\n" +
+      octets;
+  c.send(fmt::format("a APPEND INBOX ~{{{}+}}\r\n{}\r\nb SELECT INBOX\r\n", message.size(), message));
   EXPECT_TRUE(fits(c.line(), "a OK [APPENDUID ..."));
   t.play(R"(
     A<* b OK ...
-    A> c FETCH 1 BINARY.PEEK[]
-    A< * 1 FETCH (BINARY[] ~{17}
+    A> c FETCH 1 (BINARY.SIZE[1] BINARY.PEEK[1])
+    A< * 1 FETCH (BINARY.SIZE[1] 4 BINARY[1] ~{4}
   )");
-  EXPECT_EQ(c.octets(17), message);
+  EXPECT_EQ(c.octets(4), octets);
+  // Whoever does not know BINARY gets it, too: a literal of other kinds has no NUL.
+  t.play(R"(
+    A< )
+    A< c OK ...
+    A> d FETCH 1 (BODY.PEEK[1] BODY)
+    A< * 1 FETCH (BODY[1] {10}
+    A< YQBi/w==
+    A<  BODY ("application" "octet-stream" NIL NIL NIL "base64" 10))
+    A< d OK ...
+  )");
 }
 
 TEST(UidOnly, HasNoMessageNumbers) {

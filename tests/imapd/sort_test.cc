@@ -13,6 +13,19 @@ std::string message(std::string_view from, std::string_view subject, std::string
   return fmt::format("From: {}\r\nSubject: {}\r\nDate: {}\r\n{}\r\nx\r\n", from, subject, date, more);
 }
 
+TEST(Sort, PutsWhatIsNoLetterWhereTitleCaseHasIt) {
+  Transcript t;
+  for (std::string_view subject : {"a", "_", "B", "[x]"})
+    t.deliver("INBOX", message("bob@example.test", subject, "Sun, 2 Feb 2025 10:00:00 +0000"));
+  t.play(R"(
+    A> a SELECT INBOX
+    A<* a OK ...
+    A> b SORT (SUBJECT) UTF-8 ALL
+    A< * SORT 1 3 4 2
+    A< b OK ...
+  )");
+}
+
 TEST(Sort, PutsMessagesInOrder) {
   Transcript t;
   t.deliver("INBOX", message("Zoe <adam@example.test>", "Re: beta", "Mon, 3 Feb 2025 10:00:00 +0000"));
