@@ -67,13 +67,9 @@ store::Maintenance::Options MtaDaemon::maintenance_options() {
   store::Maintenance::Options options;
   options.undelete = config_.store.undelete;
   options.purge_accounts = [this] {
-    std::vector<store::AccountId> ids;
-    for (const store::AccountInfo& account :
-         directory_->with([](store::Directory& directory) { return directory.accounts(); })) {
-      ids.push_back(account.id);
-    }
-    return ids;
+    return directory_->with([](store::Directory& directory) { return directory.accounts(); });
   };
+  options.disk_is_low = [state = config_.server.state] { return store::disk_is_low(state); };
   return options;
 }
 

@@ -16,6 +16,10 @@ StoreFailure no_such_mailbox() {
   return {StoreFault::no_such_mailbox, "There is no such mailbox."};
 }
 
+StoreFailure not_into_expunged() {
+  return {StoreFault::not_allowed, "This mailbox shows what was removed elsewhere; nothing else is put into it."};
+}
+
 StoreFailure over_quota(uint64_t quota) {
   return {StoreFault::over_quota,
           fmt::format("The account is over its quota of {} KiB. Delete mail, empty the trash, or ask for more.",
@@ -58,7 +62,7 @@ void Edit::count_message(Delta& delta, Flags flags, uint64_t size, int sign) {
   if (!flags.has(Flags::kSeen)) add(delta.mailbox.unseen, 1U);
   if (flags.has(Flags::kDeleted)) add(delta.mailbox.deleted, 1U);
   add(delta.mailbox.size, size);
-  if (used_) add(*used_, size);
+  if (used_ && !delta.mailbox.shows_expunged) add(*used_, size);
 }
 
 bool Edit::fits(uint64_t more, uint64_t quota) {
@@ -76,9 +80,10 @@ StoreResult<Uid> Edit::append(MailboxId mailbox, const PreparedMessage& message,
   }
   Delta* into = delta(mailbox);
   uint64_t size = prefix.size() + message.summary.size;
-  if (into == nullptr || !fits(size, quota)) {
+  if (into == nullptr || into->mailbox.shows_expunged || !fits(size, quota)) {
     if (delivery != 0) db.prepare("DELETE FROM delivery WHERE id = ?1").bind(delivery).run();
-    return tl::unexpected(into == nullptr ? no_such_mailbox() : over_quota(quota));
+    if (into == nullptr) return tl::unexpected(no_such_mailbox());
+    return tl::unexpected(into->mailbox.shows_expunged ? not_into_expunged() : over_quota(quota));
   }
   MessageId id = next_message_++;
   store_message(id, message, prefix, internal_date);
@@ -132,8 +137,8 @@ StoreResult<CopiedUids> Edit::copy(MailboxId from, const UidRanges& uids, Mailbo
   return copy_entries(from, uids, to, quota, false);
 }
 
-StoreResult<CopiedUids> Edit::move(MailboxId from, const UidRanges& uids, MailboxId to) {
-  return copy_entries(from, uids, to, 0, true);
+StoreResult<CopiedUids> Edit::move(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota) {
+  return copy_entries(from, uids, to, quota, true);
 }
 
 StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
@@ -141,6 +146,8 @@ StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids
   Delta* source = delta(from);
   Delta* target = delta(to);
   if (source == nullptr || target == nullptr) return tl::unexpected(no_such_mailbox());
+  if (target->mailbox.shows_expunged) return tl::unexpected(not_into_expunged());
+  const bool counts = !remove || source->mailbox.shows_expunged;  // for the quota
   CopiedUids copied;
   copied.uid_validity = target->mailbox.uid_validity;
   Uid end = source->mailbox.uid_next;  // a copy into the same mailbox does not copy its own copies
@@ -150,7 +157,7 @@ StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids
       std::vector<MessageRow> slice = read_slice(from, range);
       if (slice.empty()) break;
       for (const MessageRow& row : slice) {
-        if (!remove && !fits(row.size, quota)) return tl::unexpected(over_quota(quota));
+        if (counts && !fits(row.size, quota)) return tl::unexpected(over_quota(quota));
         Uid uid = target->mailbox.uid_next++;
         insert_entry(to, uid, row.flags, row.message, row.size);
         count_message(*target, row.flags, row.size, +1);
@@ -166,6 +173,7 @@ StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids
         account_.database_.prepare("DELETE FROM entry WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3")
             .bind(from, range.first, slice.back().uid)
             .run();
+        if (source->mailbox.shows_expunged) forget_tombstones({range.first, slice.back().uid});
       }
       if (slice.back().uid == range.last) break;
       range.first = slice.back().uid + 1;
@@ -234,6 +242,7 @@ UidRanges Edit::remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_
   Delta* in = delta(mailbox);
   if (in == nullptr) return gone;
   Database& db = account_.database_;
+  remember_tombstones();
   for (const UidRange& range : uids) {
     size_t before = gone.size();
     account_.scan(mailbox, range, kWantEntry, [&](const MessageRow& row) {
@@ -245,7 +254,7 @@ UidRanges Edit::remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_
     });
     if (gone.size() == before && (gone.empty() || gone.back().last < range.first)) continue;
     db.prepare(
-          "INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2 FROM entry "
+          "INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2, 0 FROM entry "
           "WHERE mailbox = ?3 AND uid BETWEEN ?4 AND ?5 AND flags & ?6 = ?6")
         .bind(modseq_, account_.clock_.unix_time(), mailbox, range.first, range.last, with_flags)
         .run();
@@ -291,6 +300,9 @@ void Edit::claim_recent(MailboxId mailbox) {
 }
 
 void Edit::write_log() {
+  if (tombstones_) {
+    if (auto shown_in = account_.expunged_mailbox()) show_tombstones(*shown_in, *tombstones_);
+  }
   Database& db = account_.database_;
   int64_t now = account_.clock_.unix_time();
   bool logged = false;

@@ -203,7 +203,7 @@ TEST_F(AccountTest, PrunedLogSaysThatItDoesNotReachBack) {
   ModSeq since = account.modseq();
   append(simple_message("2"));
   clock.advance(std::chrono::hours(1));
-  account.maintain(0, clock.unix_time());
+  account.maintain({0, clock.unix_time()});
   EXPECT_TRUE(account.changes_since(inbox, since - 1).log_lost);
 }
 
@@ -264,7 +264,7 @@ TEST_F(AccountTest, PurgeRemovesWhatNoMailboxHolds) {
     edit.commit();
   }
   clock.advance(std::chrono::hours(24 * 15));
-  account.maintain(clock.unix_time(), 0);
+  account.maintain({clock.unix_time(), 0});
   EXPECT_EQ(content(box, 1), simple_message("kept in Box"));
   std::string gone;
   account.read(2, 0, 100, gone);
