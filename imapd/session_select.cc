@@ -37,6 +37,7 @@ asio::awaitable<Reply> Session::select(Cursor& arguments) {
     // What was expunged elsewhere is only looked at, and moved out again.
     view_.emplace(*snapshot, account.keywords(), read_only || snapshot->mailbox.shows_expunged);
     read_only = view_->read_only();
+    warn_of_quota(account);
     if (rev2_) {
       view_->forget_recent();
     } else if (!read_only && snapshot->mailbox.first_recent < snapshot->mailbox.uid_next) {
