@@ -29,6 +29,7 @@ Edited edit_mailboxes(store::Account& account, Change&& change) {
 void show_expunged_as_wanted(store::Account& account, const std::string& name) {
   auto shown = account.expunged_mailbox();
   if (shown.has_value() != name.empty() && (!shown || account.mailbox(*shown)->name == name)) return;
+  if (!shown && account.find_mailbox(name)) return;
   try {
     store::Edit edit(account);
     if (shown) edit.hide_expunged();

@@ -62,7 +62,10 @@ const std::string& boot_id() {
 const std::string& scan_sql(unsigned wants) {
   static const std::array<std::string, 32> texts = [] {
     std::array<std::string, 32> made;
-    for (unsigned want = 0; want < made.size(); ++want) {
+    made[kWantEntry] =
+        "SELECT uid, modseq, flags, message, size, saved FROM entry WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 "
+        "ORDER BY uid";
+    for (unsigned want = kWantEntry + 1; want < made.size(); ++want) {
       auto column = [&](unsigned bits, const char* name) { return (want & bits) != 0 ? name : "NULL"; };
       bool message = (want & (kWantDate | kWantEnvelope | kWantStructure | kWantIndex | kWantHead)) != 0;
       made[want] = fmt::format(
@@ -188,14 +191,29 @@ std::optional<MailboxSnapshot> Account::snapshot(MailboxId id) {
   if (!found) return std::nullopt;
   snapshot.mailbox = std::move(*found);
   snapshot.modseq = modseq();
-  Rows rows(database_.prepare("SELECT uid, flags FROM entry WHERE mailbox = ?1 ORDER BY uid").bind(id));
-  while (rows.next()) {
-    Uid uid = static_cast<Uid>(rows->integer(0));
-    append_uid(snapshot.uids, uid);
-    if (snapshot.first_unseen == 0 && (static_cast<uint64_t>(rows->integer(1)) & Flags::kSeen) == 0)
-      snapshot.first_unseen = uid;
+  snapshot.uids = uids_of(snapshot.mailbox);
+  if (snapshot.mailbox.unseen > 0) {
+    Rows rows(
+        database_.prepare("SELECT uid FROM entry WHERE mailbox = ?1 AND flags & 1 = 0 ORDER BY uid LIMIT 1").bind(id));
+    if (rows.next()) snapshot.first_unseen = static_cast<Uid>(rows->integer(0));
   }
   return snapshot;
+}
+
+/// Where nothing is missing between the first and the last, the others need not be read.
+UidRanges Account::uids_of(const Mailbox& mailbox) {
+  UidRanges uids;
+  if (mailbox.messages == 0) return uids;
+  auto one = [&](Statement& statement) {
+    Rows rows(statement.bind(mailbox.id));
+    return rows.next() ? static_cast<Uid>(rows->integer(0)) : Uid{0};
+  };
+  const Uid first = one(database_.prepare("SELECT min(uid) FROM entry WHERE mailbox = ?1"));
+  const Uid last = one(database_.prepare("SELECT max(uid) FROM entry WHERE mailbox = ?1"));
+  if (last - first + 1 == mailbox.messages) return {{first, last}};
+  Rows rows(database_.prepare("SELECT uid FROM entry WHERE mailbox = ?1 ORDER BY uid").bind(mailbox.id));
+  while (rows.next()) append_uid(uids, static_cast<Uid>(rows->integer(0)));
+  return uids;
 }
 
 MailboxChanges Account::changes_since(MailboxId id, ModSeq since) {

@@ -190,6 +190,7 @@ class Account {
   void prepare_state();
   void create_default_mailboxes();
   UnixTime kept_within(uint64_t octets);
+  UidRanges uids_of(const Mailbox& mailbox);
   AccountId id_;
   const Clock& clock_;
   Database database_;
