@@ -261,7 +261,8 @@ bool SearchRun::step(store::Account& account) {
   auto deadline = Clock::now() + kSlice;
   while (Clock::now() < deadline) {
     if (open_.empty() && !first_pass(account)) {
-      std::sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return a.uid < b.uid; });
+      auto by_uid = [](const Found& a, const Found& b) { return a.uid < b.uid; };
+      if (!std::is_sorted(found_.begin(), found_.end(), by_uid)) std::sort(found_.begin(), found_.end(), by_uid);
       return false;
     }
     second_pass(account, deadline);

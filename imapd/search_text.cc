@@ -1,5 +1,7 @@
 #include "imapd/search_text.h"
 
+#include <string.h>
+
 #include <algorithm>
 
 #include "common/base/ascii.h"
@@ -16,6 +18,11 @@ bool value_contains(const HeaderField& field, std::string_view needle) {
   return fold_for_search(decode_encoded_words(field.unfolded())).find(needle) != std::string::npos;
 }
 
+/// Faster than find() where the needle's first octet is frequent.
+bool holds(std::string_view text, std::string_view needle) {
+  return ::memmem(text.data(), text.size(), needle.data(), needle.size()) != nullptr;
+}
+
 /// Finds a needle in text that streams by; keeps as much of the end as a needle may begin in.
 class Finder {
  public:
@@ -30,7 +37,7 @@ class Finder {
       if (window_.find(needle_) != std::string::npos) return true;
       window_.resize(kept);
     }
-    if (folded.find(needle_) != std::string_view::npos) return true;
+    if (holds(folded, needle_)) return true;
     window_ += folded.substr(folded.size() - std::min(folded.size(), needle_.size() - 1));
     if (window_.size() >= needle_.size()) window_.erase(0, window_.size() - (needle_.size() - 1));
     return false;

@@ -217,6 +217,7 @@ class Session final : public Listener {
   asio::awaitable<Reply> get_quota_root(Cursor& arguments);
   asio::awaitable<Reply> get_quota(Cursor& arguments);
   asio::awaitable<Reply> set_quota(Cursor& arguments);
+  bool has_quota() const { return account_->quota != 0 || config_->store.max_messages != 0; }
   void tell_quota(store::Account& account);
   void warn_of_quota(store::Account& account);
 

@@ -12,16 +12,23 @@ Reply no_such_root() {
 
 }  // namespace
 
-/// In units of 1,024 octets (RFC 9208 5.1).
+/// STORAGE is in units of 1,024 octets (RFC 9208 5.1).
 void Session::tell_quota(store::Account& account) {
-  append_format(out_, "* QUOTA {} (STORAGE {} {})\r\n", kRoot, (account.used_bytes() + 1023) / 1024,
-                account_->quota / 1024);
+  append_format(out_, "* QUOTA {} (", kRoot);
+  if (account_->quota != 0)
+    append_format(out_, "STORAGE {} {}", (account.used_bytes() + 1023) / 1024, account_->quota / 1024);
+  const uint64_t most = config_->store.max_messages;
+  if (most != 0) append_format(out_, "{}MESSAGE {} {}", account_->quota != 0 ? " " : "", account.used_messages(), most);
+  out_ += ")\r\n";
 }
 
 /// With SELECT, for people who wonder why nothing arrives any more.
 void Session::warn_of_quota(store::Account& account) {
-  if (account_->quota == 0 || account.used_bytes() < account_->quota) return;
-  untagged("NO [OVERQUOTA] The account is full: no mail comes in until some is removed, or the quota is raised.");
+  const uint64_t most = config_->store.max_messages;
+  const bool full = (account_->quota != 0 && account.used_bytes() >= account_->quota) ||
+                    (most != 0 && account.used_messages() >= most);
+  if (full)
+    untagged("NO [OVERQUOTA] The account is full: no mail comes in until some is removed, or the quota is raised.");
 }
 
 asio::awaitable<Reply> Session::get_quota_root(Cursor& arguments) {
@@ -33,7 +40,7 @@ asio::awaitable<Reply> Session::get_quota_root(Cursor& arguments) {
     found = mailbox.has_value();
     if (!found) return;
     // What was expunged counts for nothing.
-    const bool counts = account_->quota != 0 && !mailbox->shows_expunged;
+    const bool counts = has_quota() && !mailbox->shows_expunged;
     out_ += "* QUOTAROOT ";
     append_mailbox(out_, mailbox->name, utf8_);
     if (counts) append_format(out_, " {}", kRoot);
@@ -50,7 +57,7 @@ asio::awaitable<Reply> Session::get_quota_root(Cursor& arguments) {
 asio::awaitable<Reply> Session::get_quota(Cursor& arguments) {
   std::string root;
   if (!parse_get_quota(arguments, root)) co_return Reply::refused(arguments);
-  if (root != kRoot || account_->quota == 0) co_return no_such_root();
+  if (root != kRoot || !has_quota()) co_return no_such_root();
   auto job = [&](store::Account& account) {
     tell_quota(account);
     report_changes(account);

@@ -124,6 +124,7 @@ Result<void> MtaDaemon::open_store() {
   try {
     hints_ = std::make_unique<net::HintSender>(hint_path(config_));
     accounts_ = std::make_unique<store::Accounts>(config_.server.state, config_.store.kept_handles, clock_);
+    accounts_->limit_messages(config_.store.max_messages);
     directory_ = std::make_unique<store::DirectoryService>(config_.server.state, clock_);
     maintenance_ = std::make_unique<store::Maintenance>(*accounts_, clock_, maintenance_options());
     queue_ = std::make_unique<QueueRunner>(
@@ -200,6 +201,7 @@ void MtaDaemon::reload() {
     log_error("reload_failed", {{"reason", used.error().message}});
   }
   set_log_level(config_.log.level);
+  accounts_->limit_messages(config_.store.max_messages);
   server_.set_limits(limits());
   queue_->configure(queue_options());
   if (auto done = relay_->configure(config_); !done) log_error("reload_failed", {{"reason", done.error().message}});

@@ -362,6 +362,12 @@ uint64_t Account::used_bytes() {
   return static_cast<uint64_t>(rows->integer(0));
 }
 
+uint64_t Account::used_messages() {
+  Rows rows(database_.prepare("SELECT coalesce(sum(messages), 0) FROM mailbox WHERE gone = 0 AND shows_expunged = 0"));
+  rows.next();
+  return static_cast<uint64_t>(rows->integer(0));
+}
+
 uint64_t Account::deleted_bytes(MailboxId mailbox) {
   Rows rows(database_.prepare("SELECT coalesce(sum(size), 0) FROM entry WHERE mailbox = ?1 AND flags & ?2 <> 0")
                 .bind(mailbox, Flags::kDeleted));

@@ -168,6 +168,9 @@ class Account {
 
   /// Octets of its messages; what is expunged does not count.
   uint64_t used_bytes();
+  uint64_t used_messages();
+  /// What would make more messages than that is over quota too; 0: any number.
+  void limit_messages(uint64_t most) { most_messages_ = most; }
   /// Octets of the messages of a mailbox that have \Deleted.
   uint64_t deleted_bytes(MailboxId mailbox);
   /// Visits what was expunged and is still here, in the order in which it was. No writing in between.
@@ -195,6 +198,7 @@ class Account {
   const Clock& clock_;
   Database database_;
   int lock_file_ = -1;
+  uint64_t most_messages_ = 0;
   // The chunk that was read last: bodies are read in pieces.
   int64_t cached_chunk_ = -1;
   std::string chunk_;
@@ -272,7 +276,7 @@ class Edit {
 
   Delta* delta(MailboxId mailbox);  // null: no such mailbox
   void count_message(Delta& delta, Flags flags, uint64_t size, int sign);
-  bool fits(uint64_t more, uint64_t quota);
+  std::optional<StoreFailure> no_room(uint64_t more, uint64_t quota);
   void store_message(MessageId id, const PreparedMessage& message, std::string_view prefix, UnixTime internal_date);
   void insert_entry(MailboxId mailbox, Uid uid, Flags flags, MessageId message, uint64_t size);
   UidRanges remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_t with_flags);
@@ -294,9 +298,10 @@ class Edit {
   std::unique_ptr<Transaction> transaction_;
   ModSeq modseq_ = 0;
   int64_t next_message_ = 0;
-  bool changed_ = false;               // something was written, be it only what has no modseq
-  std::optional<uint64_t> used_;       // octets of the account, once somebody asked
-  std::optional<int64_t> tombstones_;  // the last one before this edit made some
+  bool changed_ = false;                   // something was written, be it only what has no modseq
+  std::optional<uint64_t> used_messages_;  // likewise
+  std::optional<uint64_t> used_;           // octets of the account, once somebody asked
+  std::optional<int64_t> tombstones_;      // the last one before this edit made some
   std::map<MailboxId, std::unique_ptr<Delta>> deltas_;
 };
 

@@ -26,6 +26,12 @@ StoreFailure over_quota(uint64_t quota) {
                       quota >> 10)};
 }
 
+StoreFailure too_many_messages(uint64_t most) {
+  return {
+      StoreFault::over_quota,
+      fmt::format("The account holds {} messages, which is as many as it may. Delete some, or ask for more.", most)};
+}
+
 }  // namespace
 
 Edit::Edit(Account& account)
@@ -63,12 +69,20 @@ void Edit::count_message(Delta& delta, Flags flags, uint64_t size, int sign) {
   if (flags.has(Flags::kDeleted)) add(delta.mailbox.deleted, 1U);
   add(delta.mailbox.size, size);
   if (used_ && !delta.mailbox.shows_expunged) add(*used_, size);
+  if (used_messages_ && !delta.mailbox.shows_expunged) add(*used_messages_, 1U);
 }
 
-bool Edit::fits(uint64_t more, uint64_t quota) {
-  if (quota == 0) return true;
-  if (!used_) used_ = account_.used_bytes();
-  return *used_ + more <= quota;
+/// What is in the way of one more message of that size; nothing: there is room.
+std::optional<StoreFailure> Edit::no_room(uint64_t more, uint64_t quota) {
+  if (quota != 0) {
+    if (!used_) used_ = account_.used_bytes();
+    if (*used_ + more > quota) return over_quota(quota);
+  }
+  if (account_.most_messages_ != 0) {
+    if (!used_messages_) used_messages_ = account_.used_messages();
+    if (*used_messages_ >= account_.most_messages_) return too_many_messages(account_.most_messages_);
+  }
+  return std::nullopt;
 }
 
 StoreResult<Uid> Edit::append(MailboxId mailbox, const PreparedMessage& message, std::string_view prefix, Flags flags,
@@ -80,10 +94,17 @@ StoreResult<Uid> Edit::append(MailboxId mailbox, const PreparedMessage& message,
   }
   Delta* into = delta(mailbox);
   uint64_t size = prefix.size() + message.summary.size;
-  if (into == nullptr || into->mailbox.shows_expunged || !fits(size, quota)) {
+  std::optional<StoreFailure> refused;
+  if (into == nullptr) {
+    refused = no_such_mailbox();
+  } else if (into->mailbox.shows_expunged) {
+    refused = not_into_expunged();
+  } else {
+    refused = no_room(size, quota);
+  }
+  if (refused) {
     if (delivery != 0) db.prepare("DELETE FROM delivery WHERE id = ?1").bind(delivery).run();
-    if (into == nullptr) return tl::unexpected(no_such_mailbox());
-    return tl::unexpected(into->mailbox.shows_expunged ? not_into_expunged() : over_quota(quota));
+    return tl::unexpected(*std::move(refused));
   }
   MessageId id = next_message_++;
   store_message(id, message, prefix, internal_date);
@@ -157,7 +178,9 @@ StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids
       std::vector<MessageRow> slice = read_slice(from, range);
       if (slice.empty()) break;
       for (const MessageRow& row : slice) {
-        if (counts && !fits(row.size, quota)) return tl::unexpected(over_quota(quota));
+        if (counts) {
+          if (auto refused = no_room(row.size, quota)) return tl::unexpected(*std::move(refused));
+        }
         Uid uid = target->mailbox.uid_next++;
         insert_entry(to, uid, row.flags, row.message, row.size);
         count_message(*target, row.flags, row.size, +1);

@@ -106,6 +106,7 @@ StoreResult<void> Edit::delete_mailbox(std::string_view name) {
   gone->mailbox.messages = gone->mailbox.unseen = gone->mailbox.deleted = 0;
   gone->mailbox.size = 0;
   used_.reset();
+  used_messages_.reset();
   db.prepare("UPDATE mailbox SET gone = ?1 WHERE id = ?2").bind(now, *id).run();
   return {};
 }

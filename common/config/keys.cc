@@ -249,6 +249,8 @@ constexpr auto kKeys = std::to_array<Key>({
      0, 10 * kYear},
     {"store.quota", Kind::size, at<&Config::store, &Store::quota>(),
      "The most that a new account may hold; 0: as much as the disk. `mailctl quota set` changes it for one account."},
+    {"store.max_messages", Kind::number, at<&Config::store, &Store::max_messages>(),
+     "The most messages that an account may hold; 0: any number. Mail above it is refused, and APPEND and COPY fail."},
     {"store.expunged_folder", Kind::text, at<&Config::store, &Store::expunged_folder>(),
      "A read-only mailbox, for instance \"Recently Deleted\", in which every user finds what was expunged and moves it "
      "back from, as long as it is kept; empty: there is none.",

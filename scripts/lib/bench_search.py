@@ -39,7 +39,8 @@ def search(server, user, count):
         octets += len(message)
         if len(batch) == 500:
             append()
-    append()
+    if batch:
+        append()
     client.send(b"s SELECT Archive\r\n")
     client.until(b"s")
     queries = (("body", b"BODY quokka"), ("text", b"TEXT quokka"), ("header", b"SUBJECT zebrafish"), ("unseen", b"UNSEEN"))
@@ -63,7 +64,7 @@ def search(server, user, count):
 
 def account_file(server):
     """The largest of the accounts is the one that was filled."""
-    return max(glob.glob(os.path.join(server.folder, "accounts", "*", "*.db")), key=os.path.getsize)
+    return max(glob.glob(os.path.join(server.folder, "state", "accounts", "*", "*.db")), key=os.path.getsize)
 
 
 def indexed(path):

@@ -57,6 +57,33 @@ TEST(Quota, SelectSaysThatItIsReached) {
   )");
 }
 
+TEST(Quota, MessagesAreCountedToo) {
+  Transcript::Options options;
+  options.max_messages = 2;
+  Transcript t(options);
+  t.deliver("INBOX", kMessage);
+  t.play(R"(
+    A> a GETQUOTAROOT Archive
+    A< * QUOTAROOT Archive Account
+    A< * QUOTA Account (MESSAGE 1 2)
+    A< a OK ...
+    A> b SELECT INBOX
+    A<* b OK ...
+    A> c COPY 1 Archive
+    A< c OK ...
+    A> d COPY 1 Archive
+    A< d NO [OVERQUOTA] The account holds 2 messages...
+    A> e APPEND Archive {3+}
+    A> abc
+    A< e NO [OVERQUOTA] ...
+    A> f MOVE 1 Trash
+    A<* f OK ...
+    A> g SELECT INBOX
+    A<* * NO [OVERQUOTA] ...
+    A<* g OK ...
+  )");
+}
+
 TEST(Quota, StatusTellsWhatAnExpungeWouldFree) {
   Transcript t;
   t.deliver("INBOX", kMessage);

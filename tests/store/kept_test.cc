@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <span>
+
 #include "store/account.h"
+#include "store/account_schema.h"
 #include "store/maintenance.h"
 #include "temp_state.h"
 
@@ -223,6 +226,28 @@ TEST_F(KeptTest, MessageThatIsStillSomewhereElseSurvivesThePurge) {
   std::string text;
   account.read(1, 0, 10'000, text);
   EXPECT_EQ(text, simple_message("a"));
+}
+
+/// An account of the first version, with a message and one that was expunged.
+TEST(KeptMigration, AccountOfTheFirstVersionKeepsWhatItHas) {
+  TempState state;
+  ManualClock clock{1'700'000'000};
+  {
+    Database db(state.file("1.db"), OpenMode::create, Sync::normal);
+    migrate(db, std::span(kAccountMigrations).first(1));
+    db.execute(
+        "INSERT INTO state VALUES(1, 5, 3, 7, 0, 'another boot');"
+        "INSERT INTO mailbox(name, special_use, uid_validity, uid_next, highest_modseq, messages, unseen, size) "
+        "VALUES('INBOX', '', 7, 3, 5, 1, 1, 40);"
+        "INSERT INTO entry VALUES(1, 1, 5, 0, 1, 40, 1000);"
+        "INSERT INTO expunged VALUES(1, 1, 2, 5, 8, 2, 40, 1000, 1699999999);");
+  }
+  Account account(state.file("1.db"), 1, OpenMode::must_exist, clock);
+  EXPECT_EQ(account.used_bytes(), 40U);
+  Edit edit(account);
+  EXPECT_EQ(edit.restore({1}, std::nullopt).value(), 1U);
+  edit.commit();
+  EXPECT_EQ(account.find_mailbox("INBOX")->messages, 2U);
 }
 
 }  // namespace
