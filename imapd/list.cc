@@ -129,6 +129,8 @@ StatusValues status_values(store::Account& account, const store::Mailbox& mailbo
   values.deleted = mailbox.deleted;
   values.highest_modseq = static_cast<uint64_t>(std::max<store::ModSeq>(mailbox.highest_modseq, 1));
   values.size = mailbox.size;
+  if ((items & kStatusDeletedStorage) != 0 && mailbox.deleted > 0)
+    values.deleted_size = account.deleted_bytes(mailbox.id);
   if ((items & kStatusRecent) != 0) values.recent = account.count_from(mailbox.id, mailbox.first_recent);
   return values;
 }

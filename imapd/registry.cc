@@ -5,7 +5,7 @@
 
 namespace postrider::imap {
 
-Registry::Registry(const std::vector<asio::io_context*>& loops) {
+Registry::Registry(const std::vector<asio::io_context*>& loops, Observer observer) : observer_(std::move(observer)) {
   for (asio::io_context* context : loops) loops_.push_back(Loop{context, {}});
 }
 
@@ -18,6 +18,7 @@ bool Registry::enter(store::AccountId account, size_t loop, Listener& listener, 
     ++counts[loop];
   }
   loops_[loop].listeners[account].push_back(&listener);
+  observer_(account);
   return true;
 }
 
@@ -40,6 +41,7 @@ void Registry::changed(store::AccountId account, size_t own_loop, const Listener
     if (found == counts_.end()) return;
     counts = found->second;
   }
+  observer_(account);
   for (size_t loop = 0; loop < loops_.size(); ++loop) {
     if (counts[loop] == 0) continue;
     if (loop == own_loop) {

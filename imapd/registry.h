@@ -3,6 +3,7 @@
 
 #include <asio.hpp>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -23,8 +24,10 @@ class Listener {
 
 class Registry {
  public:
+  /// Somebody came to an account, or changed one that somebody is at. From any thread, quick.
+  using Observer = std::function<void(store::AccountId)>;
   /// loops: in the order of their numbers; they outlive the registry's sessions.
-  explicit Registry(const std::vector<asio::io_context*>& loops);
+  Registry(const std::vector<asio::io_context*>& loops, Observer observer);
 
   /// On that loop. False: the account has most_sessions already.
   bool enter(store::AccountId account, size_t loop, Listener& listener, size_t most_sessions);
@@ -48,6 +51,7 @@ class Registry {
   void tell(size_t loop, store::AccountId account, const Listener* but);
 
   std::vector<Loop> loops_;
+  const Observer observer_;
   std::mutex mutex_;
   std::unordered_map<store::AccountId, std::vector<uint32_t>> counts_;  // sessions on each loop
 };

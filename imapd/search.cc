@@ -7,6 +7,7 @@
 #include "common/mail/date.h"
 #include "common/mail/header.h"
 #include "imapd/fetch.h"
+#include "imapd/index_run.h"
 #include "imapd/search_text.h"
 
 namespace postrider::imap {
@@ -35,14 +36,7 @@ class SearchRun::Message {
   store::Account* const account;
 
   const std::string& header() {
-    if (header_) return *header_;
-    header_.emplace();
-    if (row.head.size() == row.head_size) {
-      header_->assign(row.prefix);
-      *header_ += row.head;
-    } else {
-      account->read(row.message, 0, std::min<uint64_t>(row.prefix_size + row.head_size, kMaxHeaderBlock), *header_);
-    }
+    if (!header_) header_ = root_header(*account, row);
     return *header_;
   }
   /// The day of the Date field as it was written (RFC 3501 6.4.4: disregarding time and timezone).
@@ -155,6 +149,7 @@ SearchRun::Truth SearchRun::evaluate_children(const Key& key, Message& message) 
 
 SearchRun::Truth SearchRun::evaluate_plain(const Key& key, Message& message) const {
   const store::MessageRow& row = message.row;
+  if (key.candidates && !key.candidates->may_hold(row.message)) return Truth::no;
   if (message.account == nullptr && wants_of(key) != store::kWantEntry) return Truth::open;
   auto is = [](bool value) { return value ? Truth::yes : Truth::no; };
   auto sent = [&](auto compare) {
@@ -218,12 +213,20 @@ SearchRun::Truth SearchRun::evaluate_plain(const Key& key, Message& message) con
   return Truth::no;
 }
 
-/// Over the narrow table alone; what stays open goes to the second pass. False: the mailbox has ended.
-bool SearchRun::first_pass(store::Account& account) {
-  if (next_ == 0 || next_ > view_.last_uid()) return false;
+/// Texts that the index can tell something of: their candidates. A field's name is text too, where nothing else is.
+void SearchRun::ask_index(Key& key, store::SearchIndex& index) {
+  for (Key& child : key.children) ask_index(child, index);
+  if (key.kind != Kind::header && key.kind != Kind::body && key.kind != Kind::text) return;
+  key.candidates = index.candidates(key.needle);
+  if (!key.candidates && key.kind == Kind::header && !has_8bit(key.field))
+    key.candidates = index.candidates(lower(key.field) + ": ");
+}
+
+/// Over the narrow table alone; what stays open goes to the second pass.
+void SearchRun::scan_entries(store::Account& account, store::Uid from) {
   size_t rows = 0;
   bool full = false;
-  account.scan(view_.mailbox(), {next_, view_.last_uid()}, store::kWantEntry, [&](const store::MessageRow& row) {
+  account.scan(view_.mailbox(), {from, view_.last_uid()}, store::kWantEntry, [&](const store::MessageRow& row) {
     uint32_t number = view_.number_of(row.uid);
     if (number != 0) {
       Message message(row, number, nullptr);
@@ -236,6 +239,21 @@ bool SearchRun::first_pass(store::Account& account) {
     return !full;
   });
   if (!full) next_ = 0;
+}
+
+/// False: the mailbox has ended.
+bool SearchRun::first_pass(store::Account& account) {
+  if (next_ == 0 || next_ > view_.last_uid()) return false;
+  const store::Uid from = next_;
+  const size_t before = found_.size();
+  scan_entries(account, from);
+  if (asked_ || store::count(open_) < kWorthAsking) return true;
+  asked_ = true;
+  store::SearchIndex index(account);
+  ask_index(key_, index);
+  found_.resize(before);
+  open_.clear();
+  scan_entries(account, from);
   return true;
 }
 
@@ -243,7 +261,8 @@ bool SearchRun::step(store::Account& account) {
   auto deadline = Clock::now() + kSlice;
   while (Clock::now() < deadline) {
     if (open_.empty() && !first_pass(account)) {
-      std::sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return a.uid < b.uid; });
+      auto by_uid = [](const Found& a, const Found& b) { return a.uid < b.uid; };
+      if (!std::is_sorted(found_.begin(), found_.end(), by_uid)) std::sort(found_.begin(), found_.end(), by_uid);
       return false;
     }
     second_pass(account, deadline);

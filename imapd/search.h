@@ -1,10 +1,11 @@
-// SEARCH as work in slices (RFC 3501 6.4.4): the narrow table decides what it can, headers and bodies are read only for
-// messages that it leaves open. Text is compared decoded and case-folded.
+// SEARCH as work in slices (RFC 3501 6.4.4): the narrow table and the search index decide what they can, headers and
+// bodies are read only for messages that they leave open. Text is compared decoded and case-folded.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "imapd/proto/command.h"
 #include "imapd/view.h"
 #include "store/account.h"
+#include "store/search_index.h"
 
 namespace postrider::imap {
 
@@ -34,6 +36,7 @@ class SearchRun {
 
  private:
   static constexpr std::chrono::milliseconds kSlice{10};
+  static constexpr uint64_t kWorthAsking = 32;  // messages to be read, from which on the index is asked instead
 
   enum class Truth : uint8_t { no, yes, open };
   /// A key made ready: strings folded, sets resolved.
@@ -47,6 +50,7 @@ class SearchRun {
     std::string field;   // as written
     std::string needle;  // folded
     NumberRanges set;
+    std::optional<store::SearchCandidates> candidates;
     std::vector<Key> children;
   };
   /// What is known of a message while its row is at hand.
@@ -58,7 +62,9 @@ class SearchRun {
   Truth evaluate(const Key& key, Message& message) const;
   Truth evaluate_plain(const Key& key, Message& message) const;
   Truth evaluate_children(const Key& key, Message& message) const;
+  static void ask_index(Key& key, store::SearchIndex& index);
   bool first_pass(store::Account& account);
+  void scan_entries(store::Account& account, store::Uid from);
   void second_pass(store::Account& account, std::chrono::steady_clock::time_point deadline);
   void take(const store::MessageRow& row) { found_.push_back({row.uid, row.modseq}); }
 
@@ -68,6 +74,7 @@ class SearchRun {
   unsigned wants_ = 0;
   store::UidRanges open_;  // of the slice in hand
   store::Uid next_ = 1;
+  bool asked_ = false;  // the index
   std::vector<Found> found_;
 };
 

@@ -1,6 +1,8 @@
 #include "imapd/search_result.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstdlib>
 #include <span>
 
@@ -10,6 +12,13 @@ namespace postrider::imap {
 namespace {
 
 using Found = SearchRun::Found;
+
+/// With a blank before it; quick, because there may be very many.
+void append_number(std::string& out, uint32_t number) {
+  std::array<char, 12> text{' '};
+  auto end = std::to_chars(text.data() + 1, text.data() + text.size(), number).ptr;
+  out.append(text.data(), end);
+}
 
 /// In the order that it is in: a run is written as a range only where it ascends.
 std::string ordered_set(std::span<const Found> found, const SearchAnswer& answer, const View& view) {
@@ -69,7 +78,7 @@ void append_search_result(std::string& out, const SearchAnswer& answer, const Re
   if (silent) return;
   if (answer.extended) return append_esearch(out, answer, options, found, view);
   append_format(out, "* {}", answer.word);
-  for (const Found& one : found) append_format(out, " {}", answer.uids ? one.uid : view.number_of(one.uid));
+  for (const Found& one : found) append_number(out, answer.uids ? one.uid : view.number_of(one.uid));
   if (answer.modseq && !found.empty()) append_format(out, " (MODSEQ {})", greatest_modseq(options, found));
   out += "\r\n";
 }

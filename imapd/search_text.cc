@@ -1,5 +1,7 @@
 #include "imapd/search_text.h"
 
+#include <string.h>
+
 #include <algorithm>
 
 #include "common/base/ascii.h"
@@ -16,13 +18,27 @@ bool value_contains(const HeaderField& field, std::string_view needle) {
   return fold_for_search(decode_encoded_words(field.unfolded())).find(needle) != std::string::npos;
 }
 
+/// Faster than find() where the needle's first octet is frequent.
+bool holds(std::string_view text, std::string_view needle) {
+  return ::memmem(text.data(), text.size(), needle.data(), needle.size()) != nullptr;
+}
+
 /// Finds a needle in text that streams by; keeps as much of the end as a needle may begin in.
 class Finder {
  public:
   explicit Finder(std::string_view needle) : needle_(needle) {}
-  bool feed(std::string_view folded) {
-    window_ += folded;
-    if (window_.find(needle_) != std::string::npos) return true;
+  /// begins: this is the beginning of another text.
+  bool feed(std::string_view folded, bool begins) {
+    if (begins) window_.clear();
+    if (!window_.empty()) {
+      // What lies across the cut; the piece itself is looked through where it is.
+      const size_t kept = window_.size();
+      window_ += folded.substr(0, needle_.size() - 1);
+      if (window_.find(needle_) != std::string::npos) return true;
+      window_.resize(kept);
+    }
+    if (holds(folded, needle_)) return true;
+    window_ += folded.substr(folded.size() - std::min(folded.size(), needle_.size() - 1));
     if (window_.size() >= needle_.size()) window_.erase(0, window_.size() - (needle_.size() - 1));
     return false;
   }
@@ -32,40 +48,61 @@ class Finder {
   std::string window_;
 };
 
-bool part_contains(const MimePart& part, const ReadOctets& read, std::string_view needle) {
+bool visit_part(const MimePart& part, const ReadOctets& read, const TextSink& sink) {
   TransferDecoder transfer(part.encoding);
   CharsetDecoder charset(part.charset);
-  Finder finder(needle);
   std::string raw, octets, text;
-  for (uint64_t at = 0; at < part.body_size; at += kPiece) {
-    raw.clear();
+  bool begins = true;
+  auto give = [&] {
+    bool enough = sink(fold_for_search(text), begins);
+    begins = false;
     octets.clear();
     text.clear();
+    return enough;
+  };
+  for (uint64_t at = 0; at < part.body_size; at += kPiece) {
+    raw.clear();
     read(part.body_offset() + at, std::min(kPiece, part.body_size - at), raw);
     transfer.feed(raw, octets);
     charset.feed(octets, text);
-    if (finder.feed(fold_for_search(text))) return true;
+    if (give()) return true;
   }
-  octets.clear();
-  text.clear();
   transfer.finish(octets);
   charset.feed(octets, text);
   charset.finish(text);
-  return finder.feed(fold_for_search(text));
+  return give();
 }
 
 }  // namespace
 
-bool header_contains(std::string_view block, std::string_view needle) {
-  if (needle.empty()) return true;
+bool visit_header(std::string_view block, const TextSink& sink) {
   HeaderReader reader(block);
   while (auto field = reader.next()) {
     std::string line(field->name);
     line += ": ";
     line += decode_encoded_words(field->unfolded());
-    if (fold_for_search(line).find(needle) != std::string::npos) return true;
+    if (sink(fold_for_search(line), true)) return true;
   }
   return false;
+}
+
+bool visit_body(const MimeIndex& index, const ReadOctets& read, const TextSink& sink) {
+  for (size_t i = 0; i < index.parts.size(); ++i) {
+    const MimePart& part = index.parts[i];
+    if (i > 0 && part.header_size > 0) {
+      std::string header;
+      read(part.header_offset, std::min<uint64_t>(part.header_size, kMaxHeaderBlock), header);
+      if (visit_header(header, sink)) return true;
+    }
+    bool text = part.kind == PartKind::leaf && (part.type == "text" || part.type.empty());
+    if (text && visit_part(part, read, sink)) return true;
+  }
+  return false;
+}
+
+bool header_contains(std::string_view block, std::string_view needle) {
+  if (needle.empty()) return true;
+  return visit_header(block, [&](std::string_view folded, bool) { return folded.find(needle) != std::string::npos; });
 }
 
 bool field_contains(std::string_view block, std::string_view name, std::string_view needle) {
@@ -78,17 +115,8 @@ bool field_contains(std::string_view block, std::string_view name, std::string_v
 
 bool body_contains(const MimeIndex& index, const ReadOctets& read, std::string_view needle) {
   if (needle.empty()) return true;
-  for (size_t i = 0; i < index.parts.size(); ++i) {
-    const MimePart& part = index.parts[i];
-    if (i > 0 && part.header_size > 0) {
-      std::string header;
-      read(part.header_offset, std::min<uint64_t>(part.header_size, kMaxHeaderBlock), header);
-      if (header_contains(header, needle)) return true;
-    }
-    bool text = part.kind == PartKind::leaf && (part.type == "text" || part.type.empty());
-    if (text && part_contains(part, read, needle)) return true;
-  }
-  return false;
+  Finder finder(needle);
+  return visit_body(index, read, [&](std::string_view folded, bool begins) { return finder.feed(folded, begins); });
 }
 
 }  // namespace postrider::imap

@@ -12,13 +12,23 @@ namespace postrider::imap {
 /// Reads length octets from offset of what the index counts from, appended to out; fewer at the end of the message.
 using ReadOctets = std::function<void(uint64_t offset, uint64_t length, std::string& out)>;
 
+/// Takes folded text (fold_for_search). begins: it does not go on from the piece before. True: that is enough.
+using TextSink = std::function<bool(std::string_view folded, bool begins)>;
+
+/// The texts that a search looks into, and no others: whoever puts them in an index has what a search can find. True:
+/// the sink had enough.
+
+/// Each field of a header block with its name.
+bool visit_header(std::string_view block, const TextSink& sink);
+/// The text parts, and the headers of parts and of messages within the message.
+bool visit_body(const MimeIndex& index, const ReadOctets& read, const TextSink& sink);
+
 /// needle: as fold_for_search() makes it; an empty one is everywhere.
 
 /// In some field of a header block, its name included.
 bool header_contains(std::string_view block, std::string_view needle);
 /// In the values of the fields of that name; an empty needle asks whether there is such a field (RFC 3501 6.4.4).
 bool field_contains(std::string_view block, std::string_view field, std::string_view needle);
-/// In the text parts, and the headers of parts and of messages within the message.
 bool body_contains(const MimeIndex& index, const ReadOctets& read, std::string_view needle);
 
 }  // namespace postrider::imap

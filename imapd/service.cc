@@ -46,7 +46,8 @@ ImapService::ImapService(const Config& config, net::Server& server, std::shared_
       directory_(config.server.state, clock),
       guard_(config.server.state, clock),
       fakes_(directory_.with([](store::Directory& directory) { return directory.decoy_key(); })),
-      registry_(loops_of(server)),
+      indexer_(accounts_, [this] { return config_.get()->store.search_index == "on"; }, {}),
+      registry_(loops_of(server), [this](store::AccountId account) { indexer_.changed(account); }),
       workers_(config.server.workers),
       hashing_(kHashingThreads),
       services_{config_,
@@ -63,6 +64,7 @@ ImapService::ImapService(const Config& config, net::Server& server, std::shared_
                 guard_,
                 make_shared_folder(config.in_state("spool"))} {
   make_shared_folder(config.in_state("run"));
+  accounts_.limit_messages(config.store.max_messages);
   guard_.set_policy(guard_policy(config));
 }
 
@@ -85,6 +87,7 @@ Result<uint16_t> listen(net::Server& server, const std::unique_ptr<ImapService>&
 
 void ImapService::set_config(Config config) {
   guard_.set_policy(guard_policy(config));
+  accounts_.limit_messages(config.store.max_messages);
   config_.set(std::move(config));
   logins_.clear();
 }

@@ -9,6 +9,7 @@
 #include "common/base/result.h"
 #include "common/net/hint.h"
 #include "common/net/server.h"
+#include "imapd/indexer.h"
 #include "imapd/services.h"
 
 namespace postrider::imap {
@@ -58,6 +59,7 @@ class ImapService {
   LoginCache logins_;
   sasl::VerifiedCache verified_;
   sasl::FakeRecords fakes_;
+  Indexer indexer_;
   Registry registry_;
   net::WorkerPool workers_, hashing_;
   Services services_;

@@ -213,6 +213,14 @@ class Session final : public Listener {
   asio::awaitable<void> in_slices(Step step, const std::optional<SearchRun>& run);
   static Reply uid_required() { return Reply::bad("UIDONLY is on: use UIDs.").code("UIDREQUIRED"); }
 
+  // session_quota.cc (RFC 9208)
+  asio::awaitable<Reply> get_quota_root(Cursor& arguments);
+  asio::awaitable<Reply> get_quota(Cursor& arguments);
+  asio::awaitable<Reply> set_quota(Cursor& arguments);
+  bool has_quota() const { return account_->quota != 0 || config_->store.max_messages != 0; }
+  void tell_quota(store::Account& account);
+  void warn_of_quota(store::Account& account);
+
   // session_idle.cc
   asio::awaitable<Reply> idle(Cursor& arguments);
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/base/ascii.h"
+#include "common/base/log.h"
 #include "imapd/list.h"
 #include "imapd/proto/mailbox_name.h"
 #include "imapd/session.h"
@@ -23,6 +24,26 @@ Edited edit_mailboxes(store::Account& account, Change&& change) {
   return edit.commit_flushed();
 }
 
+/// Makes or removes the mailbox that shows what was expunged, as the configuration has it now. Where that cannot be
+/// done (a full disk, an ordinary mailbox of that name) the list is told as it is.
+void show_expunged_as_wanted(store::Account& account, const std::string& name) {
+  auto shown = account.expunged_mailbox();
+  if (shown.has_value() != name.empty() && (!shown || account.mailbox(*shown)->name == name)) return;
+  if (!shown && account.find_mailbox(name)) return;
+  try {
+    store::Edit edit(account);
+    if (shown) edit.hide_expunged();
+    if (!name.empty()) {
+      auto made = edit.show_expunged(name);
+      if (!made) return;
+      (void)edit.subscribe(name, true);
+    }
+    edit.commit_flushed();
+  } catch (const store::SqliteError& error) {
+    log_warn("expunged_folder_not_changed", {{"account", account.id()}, {"error", error.what()}});
+  }
+}
+
 }  // namespace
 
 ListSource Session::list_source(store::Account& account, unsigned status_items) const {
@@ -40,6 +61,7 @@ asio::awaitable<Reply> Session::list(Cursor& arguments) {
   ListCommand command;
   if (!parse_list(arguments, command)) co_return Reply::refused(arguments);
   auto job = [&](store::Account& account) {
+    show_expunged_as_wanted(account, config_->store.expunged_folder);
     append_list(out_, command, list_source(account, command.return_status));
     report_changes(account);
   };

@@ -34,7 +34,10 @@ asio::awaitable<Reply> Session::select(Cursor& arguments) {
     if (!mailbox) return;
     snapshot = account.snapshot(mailbox->id);
     if (!snapshot) return;
-    view_.emplace(*snapshot, account.keywords(), read_only);
+    // What was expunged elsewhere is only looked at, and moved out again.
+    view_.emplace(*snapshot, account.keywords(), read_only || snapshot->mailbox.shows_expunged);
+    read_only = view_->read_only();
+    warn_of_quota(account);
     if (rev2_) {
       view_->forget_recent();
     } else if (!read_only && snapshot->mailbox.first_recent < snapshot->mailbox.uid_next) {

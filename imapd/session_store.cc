@@ -149,7 +149,6 @@ asio::awaitable<Reply> Session::copy(Cursor& arguments) {
   if (!uids) {
     if (auto wrong = check_numbers(command.set)) co_return *wrong;
   }
-  if (move && view_->read_only()) co_return read_only_reply();
   store::UidRanges spans = view_->spans(view_->numbers(command.set, uids));
   std::optional<Reply> reply;
   auto job = [&](store::Account& account) {
@@ -158,8 +157,13 @@ asio::awaitable<Reply> Session::copy(Cursor& arguments) {
       reply = Reply::no("There is no mailbox of this name.").code("TRYCREATE");
       return;
     }
+    // Out of the mailbox that shows what was expunged, messages may go where they were.
+    if (move && view_->read_only() && account.expunged_mailbox() != view_->mailbox()) {
+      reply = read_only_reply();
+      return;
+    }
     store::Edit edit(account);
-    auto copied = move ? edit.move(view_->mailbox(), spans, target->id)
+    auto copied = move ? edit.move(view_->mailbox(), spans, target->id, account_->quota)
                        : edit.copy(view_->mailbox(), spans, target->id, account_->quota);
     if (!copied) {
       reply = reply_for(copied.error(), true);

@@ -65,6 +65,7 @@ void build(CLI::App& app, Context& context) {
   add_password_command(app, context);
   add_quota_commands(app, context);
   add_queue_commands(app, context);
+  add_restore_command(app, context);
   add_trace_command(app, context);
   add_config_commands(app, context);
   add_ban_commands(app, context);

@@ -67,13 +67,9 @@ store::Maintenance::Options MtaDaemon::maintenance_options() {
   store::Maintenance::Options options;
   options.undelete = config_.store.undelete;
   options.purge_accounts = [this] {
-    std::vector<store::AccountId> ids;
-    for (const store::AccountInfo& account :
-         directory_->with([](store::Directory& directory) { return directory.accounts(); })) {
-      ids.push_back(account.id);
-    }
-    return ids;
+    return directory_->with([](store::Directory& directory) { return directory.accounts(); });
   };
+  options.disk_is_low = [state = config_.server.state] { return store::disk_is_low(state); };
   return options;
 }
 
@@ -128,6 +124,7 @@ Result<void> MtaDaemon::open_store() {
   try {
     hints_ = std::make_unique<net::HintSender>(hint_path(config_));
     accounts_ = std::make_unique<store::Accounts>(config_.server.state, config_.store.kept_handles, clock_);
+    accounts_->limit_messages(config_.store.max_messages);
     directory_ = std::make_unique<store::DirectoryService>(config_.server.state, clock_);
     maintenance_ = std::make_unique<store::Maintenance>(*accounts_, clock_, maintenance_options());
     queue_ = std::make_unique<QueueRunner>(
@@ -204,6 +201,7 @@ void MtaDaemon::reload() {
     log_error("reload_failed", {{"reason", used.error().message}});
   }
   set_log_level(config_.log.level);
+  accounts_->limit_messages(config_.store.max_messages);
   server_.set_limits(limits());
   queue_->configure(queue_options());
   if (auto done = relay_->configure(config_); !done) log_error("reload_failed", {{"reason", done.error().message}});

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <unordered_set>
 
 #include "store/account_schema.h"
 #include "store/writer_lock.h"
@@ -20,14 +19,12 @@ namespace {
 
 constexpr std::string_view kMailboxColumns =
     "id, name, special_use, uid_validity, uid_next, highest_modseq, messages, unseen, deleted, size, first_recent, "
-    "EXISTS(SELECT 1 FROM subscription s WHERE s.name = mailbox.name)";
+    "shows_expunged, EXISTS(SELECT 1 FROM subscription s WHERE s.name = mailbox.name)";
 
 // Deliveries become visible before they are flushed, because the queue still holds them. A power cut can therefore take
 // back UIDs and modseqs that a client has seen. After a reboot both jump by more than can ever be unflushed, so that
 // none of them comes to mean another message.
 constexpr int64_t kRebootGap = 20'000;
-
-constexpr size_t kPurgeBatch = 10'000;
 
 Mailbox read_mailbox(const Rows& row) {
   Mailbox mailbox;
@@ -42,7 +39,8 @@ Mailbox read_mailbox(const Rows& row) {
   mailbox.deleted = static_cast<uint32_t>(row->integer(8));
   mailbox.size = static_cast<uint64_t>(row->integer(9));
   mailbox.first_recent = static_cast<Uid>(row->integer(10));
-  mailbox.subscribed = row->integer(11) != 0;
+  mailbox.shows_expunged = row->integer(11) != 0;
+  mailbox.subscribed = row->integer(12) != 0;
   return mailbox;
 }
 
@@ -64,7 +62,10 @@ const std::string& boot_id() {
 const std::string& scan_sql(unsigned wants) {
   static const std::array<std::string, 32> texts = [] {
     std::array<std::string, 32> made;
-    for (unsigned want = 0; want < made.size(); ++want) {
+    made[kWantEntry] =
+        "SELECT uid, modseq, flags, message, size, saved FROM entry WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 "
+        "ORDER BY uid";
+    for (unsigned want = kWantEntry + 1; want < made.size(); ++want) {
       auto column = [&](unsigned bits, const char* name) { return (want & bits) != 0 ? name : "NULL"; };
       bool message = (want & (kWantDate | kWantEnvelope | kWantStructure | kWantIndex | kWantHead)) != 0;
       made[want] = fmt::format(
@@ -190,14 +191,29 @@ std::optional<MailboxSnapshot> Account::snapshot(MailboxId id) {
   if (!found) return std::nullopt;
   snapshot.mailbox = std::move(*found);
   snapshot.modseq = modseq();
-  Rows rows(database_.prepare("SELECT uid, flags FROM entry WHERE mailbox = ?1 ORDER BY uid").bind(id));
-  while (rows.next()) {
-    Uid uid = static_cast<Uid>(rows->integer(0));
-    append_uid(snapshot.uids, uid);
-    if (snapshot.first_unseen == 0 && (static_cast<uint64_t>(rows->integer(1)) & Flags::kSeen) == 0)
-      snapshot.first_unseen = uid;
+  snapshot.uids = uids_of(snapshot.mailbox);
+  if (snapshot.mailbox.unseen > 0) {
+    Rows rows(
+        database_.prepare("SELECT uid FROM entry WHERE mailbox = ?1 AND flags & 1 = 0 ORDER BY uid LIMIT 1").bind(id));
+    if (rows.next()) snapshot.first_unseen = static_cast<Uid>(rows->integer(0));
   }
   return snapshot;
+}
+
+/// Where nothing is missing between the first and the last, the others need not be read.
+UidRanges Account::uids_of(const Mailbox& mailbox) {
+  UidRanges uids;
+  if (mailbox.messages == 0) return uids;
+  auto one = [&](Statement& statement) {
+    Rows rows(statement.bind(mailbox.id));
+    return rows.next() ? static_cast<Uid>(rows->integer(0)) : Uid{0};
+  };
+  const Uid first = one(database_.prepare("SELECT min(uid) FROM entry WHERE mailbox = ?1"));
+  const Uid last = one(database_.prepare("SELECT max(uid) FROM entry WHERE mailbox = ?1"));
+  if (last - first + 1 == mailbox.messages) return {{first, last}};
+  Rows rows(database_.prepare("SELECT uid FROM entry WHERE mailbox = ?1 ORDER BY uid").bind(mailbox.id));
+  while (rows.next()) append_uid(uids, static_cast<Uid>(rows->integer(0)));
+  return uids;
 }
 
 MailboxChanges Account::changes_since(MailboxId id, ModSeq since) {
@@ -280,6 +296,25 @@ void Account::scan(MailboxId mailbox, UidRange range, unsigned wants,
   }
 }
 
+void Account::scan_messages(MessageId after, const std::function<bool(const MessageRow&)>& visit) {
+  Rows rows(database_
+                .prepare("SELECT m.id, m.size, m.internal_date, m.prefix_size, m.head_size, m.mime, h.prefix, h.data "
+                         "FROM message m JOIN head h ON h.id = m.id WHERE m.id > ?1 ORDER BY m.id")
+                .bind(after));
+  while (rows.next()) {
+    MessageRow row;
+    row.message = rows->integer(0);
+    row.size = static_cast<uint64_t>(rows->integer(1));
+    row.internal_date = rows->integer(2);
+    row.prefix_size = static_cast<uint32_t>(rows->integer(3));
+    row.head_size = static_cast<uint64_t>(rows->integer(4));
+    row.index = rows->blob(5);
+    row.prefix = rows->blob(6);
+    row.head = rows->blob(7);
+    if (!visit(row)) return;
+  }
+}
+
 void Account::read(MessageId message, uint64_t offset, uint64_t length, std::string& out) {
   uint64_t begin = 0;  // of the piece that is looked at
   auto take = [&](std::string_view piece) {
@@ -322,9 +357,45 @@ void Account::release_memory() {
 }
 
 uint64_t Account::used_bytes() {
-  Rows rows(database_.prepare("SELECT coalesce(sum(size), 0) FROM mailbox WHERE gone = 0"));
+  Rows rows(database_.prepare("SELECT coalesce(sum(size), 0) FROM mailbox WHERE gone = 0 AND shows_expunged = 0"));
   rows.next();
   return static_cast<uint64_t>(rows->integer(0));
+}
+
+uint64_t Account::used_messages() {
+  Rows rows(database_.prepare("SELECT coalesce(sum(messages), 0) FROM mailbox WHERE gone = 0 AND shows_expunged = 0"));
+  rows.next();
+  return static_cast<uint64_t>(rows->integer(0));
+}
+
+uint64_t Account::deleted_bytes(MailboxId mailbox) {
+  Rows rows(database_.prepare("SELECT coalesce(sum(size), 0) FROM entry WHERE mailbox = ?1 AND flags & ?2 <> 0")
+                .bind(mailbox, Flags::kDeleted));
+  rows.next();
+  return static_cast<uint64_t>(rows->integer(0));
+}
+
+std::optional<MailboxId> Account::expunged_mailbox() {
+  Rows rows(database_.prepare("SELECT id FROM mailbox WHERE shows_expunged = 1 AND gone = 0"));
+  if (!rows.next()) return std::nullopt;
+  return rows->integer(0);
+}
+
+void Account::scan_kept(const std::function<bool(const KeptMessage&)>& visit) {
+  Rows rows(
+      database_.prepare("SELECT x.id, x.mailbox, b.name, b.gone, x.time, x.size, x.message FROM expunged x "
+                        "JOIN mailbox b ON b.id = x.mailbox ORDER BY x.id"));
+  while (rows.next()) {
+    KeptMessage kept;
+    kept.id = rows->integer(0);
+    kept.mailbox = rows->integer(1);
+    kept.name = rows->text(2);
+    kept.mailbox_gone = rows->integer(3) != 0;
+    kept.expunged = rows->integer(4);
+    kept.size = static_cast<uint64_t>(rows->integer(5));
+    kept.message = rows->integer(6);
+    if (!visit(kept)) return;
+  }
 }
 
 Flushed Account::flush() {
@@ -332,56 +403,42 @@ Flushed Account::flush() {
   return Flushed();
 }
 
-void Account::maintain(UnixTime expunged_before, UnixTime log_before) {
-  bool more = true;
-  while (more) {
-    WriterLock lock(lock_file_);  // given back between batches: nobody waits for all of them
-    more = purge_expunged(expunged_before);
+/// From when on what was expunged makes up no more than that.
+UnixTime Account::kept_within(uint64_t octets) {
+  if (octets == UINT64_MAX) return 0;
+  uint64_t sum = 0;
+  Rows rows(database_.prepare("SELECT time, size FROM expunged ORDER BY time DESC"));
+  while (rows.next()) {
+    sum += static_cast<uint64_t>(rows->integer(1));
+    if (sum > octets) return rows->integer(0) + 1;
+  }
+  return 0;
+}
+
+void Account::maintain(const Retention& retention) {
+  const UnixTime before = std::max(retention.expunged_before, kept_within(retention.max_kept));
+  for (bool more = true; more;) {
+    Edit edit(*this);  // one for each batch: nobody waits for all of them
+    more = edit.purge_kept(before);
+    edit.commit();
   }
   {
     WriterLock lock(lock_file_);
     Transaction transaction(database_);
     database_
         .prepare("UPDATE state SET log_floor = coalesce((SELECT max(modseq) FROM change WHERE time < ?1), log_floor)")
-        .bind(log_before)
+        .bind(retention.log_before)
         .run();
     database_.prepare("DELETE FROM change WHERE modseq <= (SELECT log_floor FROM state) AND time < ?1")
-        .bind(log_before)
+        .bind(retention.log_before)
         .run();
-    database_.prepare("DELETE FROM delivery WHERE time < ?1").bind(log_before).run();
+    database_.prepare("DELETE FROM mailbox WHERE gone > 0 AND gone < ?1 AND id NOT IN (SELECT mailbox FROM expunged)")
+        .bind(before)
+        .run();
+    database_.prepare("DELETE FROM delivery WHERE time < ?1").bind(retention.log_before).run();
     transaction.commit();
   }
   database_.checkpoint();
-}
-
-/// Purges one batch. False: nothing was left.
-bool Account::purge_expunged(UnixTime before) {
-  Transaction transaction(database_);
-  // A copy elsewhere, or another tombstone, may still need the message: one pass over the narrow tables tells.
-  std::unordered_set<MessageId> candidates;
-  int64_t last = 0;
-  {
-    Rows rows(database_.prepare("SELECT id, message FROM expunged WHERE time < ?1 ORDER BY id LIMIT ?2")
-                  .bind(before, static_cast<int64_t>(kPurgeBatch)));
-    while (rows.next()) {
-      last = rows->integer(0);
-      candidates.insert(rows->integer(1));
-    }
-  }
-  if (candidates.empty()) return false;
-  database_.prepare("DELETE FROM expunged WHERE id <= ?1 AND time < ?2").bind(last, before).run();
-  for (Rows rows(database_.prepare("SELECT message FROM entry UNION ALL SELECT message FROM expunged")); rows.next();) {
-    candidates.erase(rows->integer(0));
-  }
-  for (MessageId message : candidates) {
-    database_.prepare("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2")
-        .bind(message << 20, ((message + 1) << 20) - 1)
-        .run();
-    database_.prepare("DELETE FROM head WHERE id = ?1").bind(message).run();
-    database_.prepare("DELETE FROM message WHERE id = ?1").bind(message).run();
-  }
-  transaction.commit();
-  return true;
 }
 
 }  // namespace postrider::store

@@ -57,9 +57,10 @@ struct Mailbox {
   ModSeq highest_modseq = 0;
   uint32_t messages = 0;
   uint32_t unseen = 0;
-  uint32_t deleted = 0;  // with \Deleted
-  uint64_t size = 0;     // octets
-  Uid first_recent = 1;  // messages from here on were shown to no session yet
+  uint32_t deleted = 0;         // with \Deleted
+  uint64_t size = 0;            // octets
+  Uid first_recent = 1;         // messages from here on were shown to no session yet
+  bool shows_expunged = false;  // nothing enters it but by being expunged elsewhere, and it counts for no quota
 };
 
 /// A mailbox as a session sees it when it selects it.
@@ -113,9 +114,22 @@ struct MessageRow {
   uint64_t head_size = 0;          // kWantHead: the root header's true size, with the empty line
 };
 
-struct Quota {
-  uint64_t used = 0;   // octets
-  uint64_t limit = 0;  // 0: none
+/// A message that was expunged, and may come back. Views are valid during the visit only.
+struct KeptMessage {
+  int64_t id = 0;             // for Edit::restore
+  MailboxId mailbox = 0;      // where it was
+  std::string_view name;      // of that mailbox
+  bool mailbox_gone = false;  // deleted, with this message or since
+  UnixTime expunged = 0;      // when
+  uint64_t size = 0;          // octets
+  MessageId message = 0;      // for Account::read
+};
+
+/// What maintain() removes.
+struct Retention {
+  UnixTime expunged_before = 0;    // messages that were expunged before that time
+  UnixTime log_before = 0;         // rows of the log
+  uint64_t max_kept = UINT64_MAX;  // octets of expunged messages; the oldest go first
 };
 
 class Account {
@@ -145,15 +159,28 @@ class Account {
 
   /// Visits the messages of a range in UID order until visit returns false. No writing in between.
   void scan(MailboxId mailbox, UidRange range, unsigned wants, const std::function<bool(const MessageRow&)>& visit);
+  /// Visits messages whose id is greater, by id, whether they are in a mailbox or not: with kWantIndex and kWantHead,
+  /// no UID and no flags.
+  void scan_messages(MessageId after, const std::function<bool(const MessageRow&)>& visit);
   /// Appends to out at most length octets of a message (prefix included) from offset; fewer at its end. Length is best
   /// kept at or below kChunkSize.
   void read(MessageId message, uint64_t offset, uint64_t length, std::string& out);
 
+  /// Octets of its messages; what is expunged does not count.
   uint64_t used_bytes();
+  uint64_t used_messages();
+  /// What would make more messages than that is over quota too; 0: any number.
+  void limit_messages(uint64_t most) { most_messages_ = most; }
+  /// Octets of the messages of a mailbox that have \Deleted.
+  uint64_t deleted_bytes(MailboxId mailbox);
+  /// Visits what was expunged and is still here, in the order in which it was. No writing in between.
+  void scan_kept(const std::function<bool(const KeptMessage&)>& visit);
+  /// The mailbox that shows what was expunged, where there is one.
+  std::optional<MailboxId> expunged_mailbox();
   /// Makes all that was committed durable: one flush of the file's log.
   Flushed flush();
-  /// Background work: checkpoint, purge of what was expunged before that time, and of the log.
-  void maintain(UnixTime expunged_before, UnixTime log_before);
+  /// Background work: a checkpoint, and what is not to be kept longer is purged.
+  void maintain(const Retention& retention);
   int wal_pages() const { return database_.wal_pages(); }
   void checkpoint() { database_.checkpoint(); }
   int64_t data_version() { return database_.data_version(); }
@@ -162,13 +189,16 @@ class Account {
 
  private:
   friend class Edit;
+  friend class SearchIndex;
   void prepare_state();
   void create_default_mailboxes();
-  bool purge_expunged(UnixTime before);
+  UnixTime kept_within(uint64_t octets);
+  UidRanges uids_of(const Mailbox& mailbox);
   AccountId id_;
   const Clock& clock_;
   Database database_;
   int lock_file_ = -1;
+  uint64_t most_messages_ = 0;
   // The chunk that was read last: bodies are read in pieces.
   int64_t cached_chunk_ = -1;
   std::string chunk_;
@@ -200,7 +230,8 @@ class Edit {
   StoreResult<Uid> append(MailboxId mailbox, const PreparedMessage& message, std::string_view prefix, Flags flags,
                           UnixTime internal_date, QueueId delivery, uint64_t quota);
   StoreResult<CopiedUids> copy(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota);
-  StoreResult<CopiedUids> move(MailboxId from, const UidRanges& uids, MailboxId to);
+  /// quota: for what comes back from the mailbox of expunged messages; nothing else becomes more by being moved.
+  StoreResult<CopiedUids> move(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota = 0);
   StoredFlags store_flags(MailboxId mailbox, const UidRanges& uids, FlagChange change, Flags flags,
                           std::optional<ModSeq> unchanged_since);
   /// Removes what has \Deleted; of uids only, when given. Kept for undelete until maintain() purges it.
@@ -219,6 +250,17 @@ class Edit {
   StoreResult<void> rename_mailbox(std::string_view from, std::string_view to);
   StoreResult<void> subscribe(std::string_view name, bool subscribed);
 
+  // --- edit_kept.cc: what was expunged
+  /// Brings messages back, by KeptMessage::id: into the mailbox where they were, which is made again when it is gone,
+  /// or into another; with new UIDs, without \Deleted. Gives how many; those that are not kept any more are passed
+  /// over.
+  StoreResult<size_t> restore(const std::vector<int64_t>& kept, std::optional<MailboxId> to);
+  /// A mailbox of that name shows what is expunged, now and later. Refused where there is an ordinary one of that name.
+  StoreResult<void> show_expunged(std::string_view name);
+  void hide_expunged();
+  /// Forgets some of what was expunged before that time, for ever. False: nothing is left.
+  bool purge_kept(UnixTime before);
+
   /// Visible to everybody; durable after the next flush only.
   void commit();
   /// Visible and durable.
@@ -234,12 +276,18 @@ class Edit {
 
   Delta* delta(MailboxId mailbox);  // null: no such mailbox
   void count_message(Delta& delta, Flags flags, uint64_t size, int sign);
-  bool fits(uint64_t more, uint64_t quota);
+  std::optional<StoreFailure> no_room(uint64_t more, uint64_t quota);
   void store_message(MessageId id, const PreparedMessage& message, std::string_view prefix, UnixTime internal_date);
   void insert_entry(MailboxId mailbox, Uid uid, Flags flags, MessageId message, uint64_t size);
   UidRanges remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_t with_flags);
   StoreResult<CopiedUids> copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
                                        bool remove);
+  void remember_tombstones();
+  void forget_tombstones(UidRange shown);
+  void remove_shown(MailboxId view, Uid uid);
+  void show_tombstones(MailboxId in, int64_t after);
+  StoreResult<MailboxId> place_of(MailboxId mailbox);
+  void free_messages(const std::vector<MessageId>& candidates);
   std::vector<MessageRow> read_slice(MailboxId mailbox, UidRange range);
   std::optional<MailboxId> find(std::string_view name);
   MailboxId insert_mailbox(std::string_view name, std::string_view special_use);
@@ -250,8 +298,10 @@ class Edit {
   std::unique_ptr<Transaction> transaction_;
   ModSeq modseq_ = 0;
   int64_t next_message_ = 0;
-  bool changed_ = false;          // something was written, be it only what has no modseq
-  std::optional<uint64_t> used_;  // octets of the account, once somebody asked
+  bool changed_ = false;                   // something was written, be it only what has no modseq
+  std::optional<uint64_t> used_messages_;  // likewise
+  std::optional<uint64_t> used_;           // octets of the account, once somebody asked
+  std::optional<int64_t> tombstones_;      // the last one before this edit made some
   std::map<MailboxId, std::unique_ptr<Delta>> deltas_;
 };
 

@@ -112,6 +112,26 @@ CREATE TABLE expunged(
   time INTEGER NOT NULL
 ) STRICT;
 )sql"},
+    Migration{R"sql(
+-- What may be found where: a row for each message, by its id, with the names of its trigrams (search_index.h).
+CREATE VIRTUAL TABLE search USING fts5(trigrams, content='', columnsize=0, detail=none, tokenize='ascii');
+
+-- One row. Messages up to indexed_to are in search; rows: how many were put there; gone: those of them that are no
+-- messages any more.
+CREATE TABLE search_state(
+  id INTEGER PRIMARY KEY CHECK(id = 1),
+  indexed_to INTEGER NOT NULL,
+  rows INTEGER NOT NULL,
+  gone INTEGER NOT NULL
+) STRICT;
+INSERT INTO search_state VALUES(1, 0, 0, 0);
+
+-- The mailbox that shows what was expunged, where there is one, and the UIDs that tombstones have in it.
+ALTER TABLE mailbox ADD COLUMN shows_expunged INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE expunged ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX mailbox_shows_expunged ON mailbox(id) WHERE shows_expunged = 1;
+CREATE INDEX expunged_shown ON expunged(shown) WHERE shown > 0;
+)sql"},
 };
 
 }  // namespace postrider::store

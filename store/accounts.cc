@@ -35,25 +35,32 @@ std::string Accounts::path_of(AccountId id) const {
 }
 
 Accounts::Lease Accounts::open(AccountId id) {
+  std::unique_ptr<Account> account = take(id);
+  account->limit_messages(most_messages_);
+  return {*this, std::move(account)};
+}
+
+/// An idle handle, or a new one.
+std::unique_ptr<Account> Accounts::take(AccountId id) {
   {
     std::lock_guard guard(mutex_);
     if (auto found = by_id_.find(id); found != by_id_.end()) {
       std::unique_ptr<Account> account = std::move(*found->second);
       idle_.erase(found->second);
       by_id_.erase(found);
-      return {*this, std::move(account)};
+      return account;
     }
   }
   std::string path = path_of(id);
   try {
-    return {*this, std::make_unique<Account>(path, id, OpenMode::must_exist, clock_)};
+    return std::make_unique<Account>(path, id, OpenMode::must_exist, clock_);
   } catch (const SqliteError&) {
     struct stat status {};
     if (::stat(path.c_str(), &status) == 0) throw;
   }
   make_directory(state_ + "/accounts");
   make_directory(path.substr(0, path.rfind('/')));
-  return {*this, std::make_unique<Account>(path, id, OpenMode::create, clock_)};
+  return std::make_unique<Account>(path, id, OpenMode::create, clock_);
 }
 
 Accounts::Lease::~Lease() {

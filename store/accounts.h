@@ -1,6 +1,7 @@
 // The account files of a state folder, and the handles that are kept open. Safe to use from any thread.
 #pragma once
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,8 @@ class Accounts {
   /// Opens the account; makes its file when it is not there yet (its row in the directory is what makes an account
   /// exist).
   Lease open(AccountId id);
+  /// The most messages that an account may hold, from its next opening on; 0: any number. From any thread.
+  void limit_messages(uint64_t most) { most_messages_ = most; }
   /// Drops idle handles of an account, for instance before its file is removed.
   void forget(AccountId id);
   /// Where an account's file lies: accounts/xx/ID.db.
@@ -45,11 +48,13 @@ class Accounts {
 
  private:
   friend class Lease;
+  std::unique_ptr<Account> take(AccountId id);
   void give_back(std::unique_ptr<Account> account);
 
   std::string state_;
   size_t kept_handles_;
   const Clock& clock_;
+  std::atomic<uint64_t> most_messages_ = 0;
   std::mutex mutex_;
   std::list<std::unique_ptr<Account>> idle_;  // most recently used first
   std::unordered_multimap<AccountId, std::list<std::unique_ptr<Account>>::iterator> by_id_;

@@ -16,10 +16,20 @@ StoreFailure no_such_mailbox() {
   return {StoreFault::no_such_mailbox, "There is no such mailbox."};
 }
 
+StoreFailure not_into_expunged() {
+  return {StoreFault::not_allowed, "This mailbox shows what was removed elsewhere; nothing else is put into it."};
+}
+
 StoreFailure over_quota(uint64_t quota) {
   return {StoreFault::over_quota,
           fmt::format("The account is over its quota of {} KiB. Delete mail, empty the trash, or ask for more.",
                       quota >> 10)};
+}
+
+StoreFailure too_many_messages(uint64_t most) {
+  return {
+      StoreFault::over_quota,
+      fmt::format("The account holds {} messages, which is as many as it may. Delete some, or ask for more.", most)};
 }
 
 }  // namespace
@@ -58,13 +68,21 @@ void Edit::count_message(Delta& delta, Flags flags, uint64_t size, int sign) {
   if (!flags.has(Flags::kSeen)) add(delta.mailbox.unseen, 1U);
   if (flags.has(Flags::kDeleted)) add(delta.mailbox.deleted, 1U);
   add(delta.mailbox.size, size);
-  if (used_) add(*used_, size);
+  if (used_ && !delta.mailbox.shows_expunged) add(*used_, size);
+  if (used_messages_ && !delta.mailbox.shows_expunged) add(*used_messages_, 1U);
 }
 
-bool Edit::fits(uint64_t more, uint64_t quota) {
-  if (quota == 0) return true;
-  if (!used_) used_ = account_.used_bytes();
-  return *used_ + more <= quota;
+/// What is in the way of one more message of that size; nothing: there is room.
+std::optional<StoreFailure> Edit::no_room(uint64_t more, uint64_t quota) {
+  if (quota != 0) {
+    if (!used_) used_ = account_.used_bytes();
+    if (*used_ + more > quota) return over_quota(quota);
+  }
+  if (account_.most_messages_ != 0) {
+    if (!used_messages_) used_messages_ = account_.used_messages();
+    if (*used_messages_ >= account_.most_messages_) return too_many_messages(account_.most_messages_);
+  }
+  return std::nullopt;
 }
 
 StoreResult<Uid> Edit::append(MailboxId mailbox, const PreparedMessage& message, std::string_view prefix, Flags flags,
@@ -76,9 +94,17 @@ StoreResult<Uid> Edit::append(MailboxId mailbox, const PreparedMessage& message,
   }
   Delta* into = delta(mailbox);
   uint64_t size = prefix.size() + message.summary.size;
-  if (into == nullptr || !fits(size, quota)) {
+  std::optional<StoreFailure> refused;
+  if (into == nullptr) {
+    refused = no_such_mailbox();
+  } else if (into->mailbox.shows_expunged) {
+    refused = not_into_expunged();
+  } else {
+    refused = no_room(size, quota);
+  }
+  if (refused) {
     if (delivery != 0) db.prepare("DELETE FROM delivery WHERE id = ?1").bind(delivery).run();
-    return tl::unexpected(into == nullptr ? no_such_mailbox() : over_quota(quota));
+    return tl::unexpected(*std::move(refused));
   }
   MessageId id = next_message_++;
   store_message(id, message, prefix, internal_date);
@@ -132,8 +158,8 @@ StoreResult<CopiedUids> Edit::copy(MailboxId from, const UidRanges& uids, Mailbo
   return copy_entries(from, uids, to, quota, false);
 }
 
-StoreResult<CopiedUids> Edit::move(MailboxId from, const UidRanges& uids, MailboxId to) {
-  return copy_entries(from, uids, to, 0, true);
+StoreResult<CopiedUids> Edit::move(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota) {
+  return copy_entries(from, uids, to, quota, true);
 }
 
 StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
@@ -141,6 +167,8 @@ StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids
   Delta* source = delta(from);
   Delta* target = delta(to);
   if (source == nullptr || target == nullptr) return tl::unexpected(no_such_mailbox());
+  if (target->mailbox.shows_expunged) return tl::unexpected(not_into_expunged());
+  const bool counts = !remove || source->mailbox.shows_expunged;  // for the quota
   CopiedUids copied;
   copied.uid_validity = target->mailbox.uid_validity;
   Uid end = source->mailbox.uid_next;  // a copy into the same mailbox does not copy its own copies
@@ -150,7 +178,9 @@ StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids
       std::vector<MessageRow> slice = read_slice(from, range);
       if (slice.empty()) break;
       for (const MessageRow& row : slice) {
-        if (!remove && !fits(row.size, quota)) return tl::unexpected(over_quota(quota));
+        if (counts) {
+          if (auto refused = no_room(row.size, quota)) return tl::unexpected(*std::move(refused));
+        }
         Uid uid = target->mailbox.uid_next++;
         insert_entry(to, uid, row.flags, row.message, row.size);
         count_message(*target, row.flags, row.size, +1);
@@ -166,6 +196,7 @@ StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids
         account_.database_.prepare("DELETE FROM entry WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3")
             .bind(from, range.first, slice.back().uid)
             .run();
+        if (source->mailbox.shows_expunged) forget_tombstones({range.first, slice.back().uid});
       }
       if (slice.back().uid == range.last) break;
       range.first = slice.back().uid + 1;
@@ -234,6 +265,7 @@ UidRanges Edit::remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_
   Delta* in = delta(mailbox);
   if (in == nullptr) return gone;
   Database& db = account_.database_;
+  remember_tombstones();
   for (const UidRange& range : uids) {
     size_t before = gone.size();
     account_.scan(mailbox, range, kWantEntry, [&](const MessageRow& row) {
@@ -245,7 +277,7 @@ UidRanges Edit::remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_
     });
     if (gone.size() == before && (gone.empty() || gone.back().last < range.first)) continue;
     db.prepare(
-          "INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2 FROM entry "
+          "INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2, 0 FROM entry "
           "WHERE mailbox = ?3 AND uid BETWEEN ?4 AND ?5 AND flags & ?6 = ?6")
         .bind(modseq_, account_.clock_.unix_time(), mailbox, range.first, range.last, with_flags)
         .run();
@@ -291,6 +323,9 @@ void Edit::claim_recent(MailboxId mailbox) {
 }
 
 void Edit::write_log() {
+  if (tombstones_) {
+    if (auto shown_in = account_.expunged_mailbox()) show_tombstones(*shown_in, *tombstones_);
+  }
   Database& db = account_.database_;
   int64_t now = account_.clock_.unix_time();
   bool logged = false;

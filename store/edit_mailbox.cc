@@ -8,6 +8,8 @@
 namespace postrider::store {
 namespace {
 
+constexpr const char* kIsOurs = "This mailbox belongs to the server: it shows what was removed elsewhere.";
+
 StoreFailure fault(StoreFault fault, std::string message) {
   return {fault, std::move(message)};
 }
@@ -88,10 +90,13 @@ StoreResult<void> Edit::delete_mailbox(std::string_view name) {
   if (name == "INBOX") return tl::unexpected(fault(StoreFault::not_allowed, "INBOX cannot be deleted."));
   auto id = find(name);
   if (!id) return tl::unexpected(fault(StoreFault::no_such_mailbox, "There is no mailbox of this name."));
+  if (account_.expunged_mailbox() == id) return tl::unexpected(fault(StoreFault::not_allowed, kIsOurs));
   Database& db = account_.database_;
   int64_t now = account_.clock_.unix_time();
+  remember_tombstones();
   db.prepare(
-        "INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2 FROM entry WHERE mailbox "
+        "INSERT INTO expunged SELECT NULL, mailbox, uid, ?1, flags, message, size, saved, ?2, 0 FROM entry WHERE "
+        "mailbox "
         "= ?3")
       .bind(modseq_, now, *id)
       .run();
@@ -101,6 +106,7 @@ StoreResult<void> Edit::delete_mailbox(std::string_view name) {
   gone->mailbox.messages = gone->mailbox.unseen = gone->mailbox.deleted = 0;
   gone->mailbox.size = 0;
   used_.reset();
+  used_messages_.reset();
   db.prepare("UPDATE mailbox SET gone = ?1 WHERE id = ?2").bind(now, *id).run();
   return {};
 }
@@ -109,6 +115,7 @@ StoreResult<void> Edit::rename_mailbox(std::string_view from, std::string_view t
   if (auto checked = check_name(to); !checked) return checked;
   auto id = find(from);
   if (!id) return tl::unexpected(fault(StoreFault::no_such_mailbox, "There is no mailbox of this name."));
+  if (account_.expunged_mailbox() == id) return tl::unexpected(fault(StoreFault::not_allowed, kIsOurs));
   if (find(to)) return tl::unexpected(fault(StoreFault::already_exists, "There is a mailbox of the new name already."));
   if (from == "INBOX") {
     auto made = create_mailbox(to, "");

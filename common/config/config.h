@@ -128,9 +128,12 @@ struct Config {
   };
 
   struct Store {
-    uint64_t kept_handles = 1'000;  // account files kept open, about 140 KiB each
-    Seconds undelete{14 * 86'400};  // how long expunged messages are kept
-    uint64_t quota = 0;             // octets, of new accounts; 0: none
+    uint64_t kept_handles = 1'000;    // account files kept open, about 140 KiB each
+    Seconds undelete{14 * 86'400};    // how long expunged messages are kept
+    uint64_t quota = 0;               // octets, of new accounts; 0: none
+    uint64_t max_messages = 0;        // of an account; 0: any number
+    std::string search_index = "on";  // "off", "on"
+    std::string expunged_folder;      // where users find what they removed; empty: nowhere
   };
 
   Server server;

@@ -241,10 +241,29 @@ constexpr auto kKeys = std::to_array<Key>({
     {"store.kept_handles", Kind::number, at<&Config::store, &Store::kept_handles>(),
      "Account files that each daemon keeps open, about 140 KiB each.", 0, 1'000'000},
     {"store.undelete", Kind::duration, at<&Config::store, &Store::undelete>(),
-     "How long a message is kept after it was removed from its last mailbox; 0: no longer than the next cleaning.", 0,
-     10 * kYear},
+     "How long a message that was expunged, and a mailbox that was deleted, can be restored (`mailctl restore`); 0: "
+     "until "
+     "the next cleaning. What is kept counts for no quota, takes at most as much as the quota beside it, and is kept "
+     "for "
+     "a day only while less than a twentieth of the disk is free.",
+     0, 10 * kYear},
     {"store.quota", Kind::size, at<&Config::store, &Store::quota>(),
      "The most that a new account may hold; 0: as much as the disk. `mailctl quota set` changes it for one account."},
+    {"store.max_messages", Kind::number, at<&Config::store, &Store::max_messages>(),
+     "The most messages that an account may hold; 0: any number. Mail above it is refused, and APPEND and COPY fail."},
+    {"store.expunged_folder", Kind::text, at<&Config::store, &Store::expunged_folder>(),
+     "A read-only mailbox, for instance \"Recently Deleted\", in which every user finds what was expunged and moves it "
+     "back from, as long as it is kept; empty: there is none.",
+     0, 200},
+    {"store.search_index",
+     Kind::choice,
+     at<&Config::store, &Store::search_index>(),
+     "Whether imapd keeps an index for SEARCH in each account that is logged in to; docs/imap.md says what it costs. "
+     "\"off\" removes it, and searches read every message.",
+     0,
+     0,
+     {},
+     "off|on"},
 
     {"routes", Kind::table, +[](Config& config) -> auto& { return config.routes; },
      "Domains whose mail goes to a given server instead of where DNS says, for instance \"example.net\" = "

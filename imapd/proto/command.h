@@ -73,8 +73,9 @@ enum StatusItem : unsigned {
   kStatusHighestModSeq = 32,
   kStatusSize = 64,
   kStatusDeleted = 128,
-  kStatusMailboxId = 256,    // RFC 8474
-  kStatusAppendLimit = 512,  // RFC 7889
+  kStatusMailboxId = 256,        // RFC 8474
+  kStatusAppendLimit = 512,      // RFC 7889
+  kStatusDeletedStorage = 1024,  // RFC 9208
 };
 
 struct StatusCommand {

@@ -11,11 +11,17 @@ struct StatusName {
   std::string_view name;
   StatusItem item;
 };
-constexpr StatusName kStatusNames[] = {{"MESSAGES", kStatusMessages},   {"RECENT", kStatusRecent},
-                                       {"UIDNEXT", kStatusUidNext},     {"UIDVALIDITY", kStatusUidValidity},
-                                       {"UNSEEN", kStatusUnseen},       {"HIGHESTMODSEQ", kStatusHighestModSeq},
-                                       {"SIZE", kStatusSize},           {"DELETED", kStatusDeleted},
-                                       {"MAILBOXID", kStatusMailboxId}, {"APPENDLIMIT", kStatusAppendLimit}};
+constexpr StatusName kStatusNames[] = {{"MESSAGES", kStatusMessages},
+                                       {"RECENT", kStatusRecent},
+                                       {"UIDNEXT", kStatusUidNext},
+                                       {"UIDVALIDITY", kStatusUidValidity},
+                                       {"UNSEEN", kStatusUnseen},
+                                       {"HIGHESTMODSEQ", kStatusHighestModSeq},
+                                       {"SIZE", kStatusSize},
+                                       {"DELETED", kStatusDeleted},
+                                       {"MAILBOXID", kStatusMailboxId},
+                                       {"APPENDLIMIT", kStatusAppendLimit},
+                                       {"DELETED-STORAGE", kStatusDeletedStorage}};
 
 bool status_item(Cursor& cursor, unsigned& items) {
   std::string name;
@@ -232,6 +238,19 @@ bool parse_lsub(Cursor& cursor, ListCommand& out) {
 bool parse_status(Cursor& cursor, StatusCommand& out) {
   return cursor.space() && cursor.mailbox(out.mailbox) && cursor.space() && status_items(cursor, out.items) &&
          cursor.end();
+}
+
+bool parse_get_quota(Cursor& cursor, std::string& root) {
+  return cursor.space() && cursor.astring(root) && cursor.end();
+}
+
+bool parse_set_quota(Cursor& cursor, std::string& root) {
+  auto limit = [&] {
+    std::string resource;
+    uint64_t most = 0;
+    return cursor.word(resource) && cursor.space() && cursor.number64(most);
+  };
+  return cursor.space() && cursor.astring(root) && cursor.space() && cursor.list(limit, true) && cursor.end();
 }
 
 bool parse_append(Cursor& cursor, AppendCommand& out) {

@@ -53,6 +53,9 @@ bool parse_rename(Cursor& cursor, RenameCommand& out);                // 6.3.5
 bool parse_list(Cursor& cursor, ListCommand& out);                    // 6.3.8, RFC 5258, RFC 5819
 bool parse_lsub(Cursor& cursor, ListCommand& out);                    // 6.3.9
 bool parse_status(Cursor& cursor, StatusCommand& out);                // 6.3.10, RFC 7162, RFC 8438
+bool parse_get_quota(Cursor& cursor, std::string& root);              // RFC 9208 4.1.1
+/// SETQUOTA (4.1.3); what it wants to set is read and passed over.
+bool parse_set_quota(Cursor& cursor, std::string& root);
 /// APPEND up to and with the mailbox; an AppendReader reads on.
 bool parse_append(Cursor& cursor, AppendCommand& out);  // 6.3.11
 /// REPLACE likewise (RFC 8508).

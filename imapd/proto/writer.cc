@@ -137,6 +137,7 @@ void append_status(std::string& out, unsigned items, const StatusValues& values)
   add(kStatusSize, "SIZE", values.size);
   add(kStatusDeleted, "DELETED", values.deleted);
   add(kStatusAppendLimit, "APPENDLIMIT", values.append_limit);
+  add(kStatusDeletedStorage, "DELETED-STORAGE", values.deleted_size);
   if (items & kStatusMailboxId)
     append_format(out, "{}MAILBOXID ({})", out.size() == begin ? "" : " ", values.mailbox_id);
   out.push_back(')');

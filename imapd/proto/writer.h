@@ -31,7 +31,7 @@ void append_section_name(std::string& out, const FetchItem& item);
 /// "(MESSAGES 3 UIDNEXT 7)"
 struct StatusValues {
   uint32_t messages = 0, recent = 0, uid_next = 0, uid_validity = 0, unseen = 0, deleted = 0;
-  uint64_t highest_modseq = 0, size = 0, append_limit = 0;
+  uint64_t highest_modseq = 0, size = 0, append_limit = 0, deleted_size = 0;
   std::string mailbox_id;
 };
 void append_status(std::string& out, unsigned items, const StatusValues& values);

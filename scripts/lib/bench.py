@@ -12,6 +12,7 @@ import time
 
 from bench_client import deliver, imap, mail, smtp, support
 from bench_relay import measure_relaying
+from bench_search import search
 
 DOMAIN = "example.test"
 USERS = [f"user{number}@{DOMAIN}" for number in range(20)]
@@ -171,6 +172,7 @@ def measure_mailboxes(measure, seconds):
         measure("inbound 1 MiB, 20 connections", inbound, server, 20, seconds, 1 << 20)
         measure("login", logins, server, 20)
         measure("APPEND and FETCH", fetch, server, 2000)
+        measure("SEARCH", search, server, USERS[3], 50_000)
     finally:
         server.close()
 

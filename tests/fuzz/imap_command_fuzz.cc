@@ -38,6 +38,8 @@ void parse(std::string_view text) {
   with(parse_list, ListCommand{});
   with(parse_lsub, ListCommand{});
   with(parse_status, StatusCommand{});
+  with(parse_get_quota, std::string());
+  with(parse_set_quota, std::string());
   with(parse_append, AppendCommand{});
   with(parse_replace, ReplaceCommand{});
   {

@@ -134,6 +134,7 @@ TEST(ParseStatus, TakesEveryItem) {
            " INBOX (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE DELETED MAILBOXID APPENDLIMIT)");
   ASSERT_TRUE(status);
   EXPECT_EQ(status->items, 1023u);
+  EXPECT_EQ(read(parse_status, " INBOX (DELETED DELETED-STORAGE)")->items, kStatusDeleted | kStatusDeletedStorage);
   EXPECT_FALSE(read(parse_status, " INBOX ()"));
   EXPECT_FALSE(read(parse_status, " INBOX (MESSAGES"));
 }
@@ -152,6 +153,18 @@ std::string append_steps(std::vector<std::string_view> stretches, bool literal_a
   std::string letters;
   for (const AppendStep& step : steps) letters += "blUue"[static_cast<size_t>(step.kind)];
   return letters;
+}
+
+TEST(Commands, QuotaNamesARootAndLimits) {
+  EXPECT_EQ(*read(parse_get_quota, " \"\""), "");
+  EXPECT_EQ(*read(parse_get_quota, " Account"), "Account");
+  EXPECT_FALSE(read(parse_get_quota, ""));
+  EXPECT_FALSE(read(parse_get_quota, " a b"));
+  EXPECT_EQ(*read(parse_set_quota, " Account (STORAGE 512 MESSAGE 1000)"), "Account");
+  EXPECT_TRUE(read(parse_set_quota, " Account ()"));
+  EXPECT_FALSE(read(parse_set_quota, " Account"));
+  EXPECT_FALSE(read(parse_set_quota, " Account (STORAGE)"));
+  EXPECT_FALSE(read(parse_set_quota, " Account (STORAGE -1)"));
 }
 
 TEST(ParseAppend, ReadsWhatStandsBetweenTheLiterals) {

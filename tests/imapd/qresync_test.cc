@@ -105,7 +105,7 @@ TEST(Qresync, KnowsWhatIsGoneWithoutTheLog) {
   )");
   auto account = t.service().services().accounts.open(t.account());
   std::string validity = std::to_string(account->find_mailbox("INBOX")->uid_validity);
-  account->maintain(0, 4'000'000'000);
+  account->maintain({0, 4'000'000'000});
   Client& b = t.session('B');
   b.send("c SELECT INBOX (QRESYNC (" + validity + " " + modseq + "))\r\n");
   t.play(R"(

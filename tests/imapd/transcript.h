@@ -48,6 +48,8 @@ class Transcript {
   struct Options {
     uint64_t max_append_size = 50 << 20;
     uint64_t quota = 0;
+    uint64_t max_messages = 0;
+    std::string expunged_folder;
     uint64_t max_connections_per_user = 100;
     bool tls = false;
   };

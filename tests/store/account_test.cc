@@ -198,12 +198,34 @@ TEST_F(AccountTest, LogTellsWhatHappenedSince) {
   EXPECT_THAT(account.changes_since(inbox, changes.modseq).added, IsEmpty());
 }
 
+TEST_F(AccountTest, SnapshotKnowsHolesAndTheFirstUnseen) {
+  for (int i = 0; i < 5; ++i) append(simple_message("x"), Flags(i < 3 ? Flags::kSeen : 0));
+  auto snapshot = account.snapshot(inbox);
+  EXPECT_THAT(snapshot->uids, ElementsAre(UidRange{1, 5}));
+  EXPECT_EQ(snapshot->first_unseen, 4U);
+  {
+    Edit edit(account);
+    edit.remove(inbox, {{1, 1}, {3, 4}});
+    edit.commit();
+  }
+  snapshot = account.snapshot(inbox);
+  EXPECT_THAT(snapshot->uids, ElementsAre(UidRange{2, 2}, UidRange{5, 5}));
+  EXPECT_EQ(snapshot->first_unseen, 5U);
+  {
+    Edit edit(account);
+    edit.remove(inbox, {{2, 5}});
+    edit.commit();
+  }
+  EXPECT_THAT(account.snapshot(inbox)->uids, IsEmpty());
+  EXPECT_EQ(account.snapshot(inbox)->first_unseen, 0U);
+}
+
 TEST_F(AccountTest, PrunedLogSaysThatItDoesNotReachBack) {
   append(simple_message("1"));
   ModSeq since = account.modseq();
   append(simple_message("2"));
   clock.advance(std::chrono::hours(1));
-  account.maintain(0, clock.unix_time());
+  account.maintain({0, clock.unix_time()});
   EXPECT_TRUE(account.changes_since(inbox, since - 1).log_lost);
 }
 
@@ -264,7 +286,7 @@ TEST_F(AccountTest, PurgeRemovesWhatNoMailboxHolds) {
     edit.commit();
   }
   clock.advance(std::chrono::hours(24 * 15));
-  account.maintain(clock.unix_time(), 0);
+  account.maintain({clock.unix_time(), 0});
   EXPECT_EQ(content(box, 1), simple_message("kept in Box"));
   std::string gone;
   account.read(2, 0, 100, gone);

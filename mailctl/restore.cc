@@ -1,0 +1,141 @@
+// mailctl restore: brings back what was expunged.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+
+#include "common/config/values.h"
+#include "common/mail/charset.h"
+#include "common/mail/header.h"
+#include "common/net/hint.h"
+#include "mailctl/commands.h"
+
+namespace postrider::mailctl {
+namespace {
+
+constexpr uint64_t kHeaderRead = 64 << 10;  // octets of a message in which its Subject is looked for
+constexpr size_t kMaxRestored = 10'000;     // messages in one change: nobody waits for all of them
+
+struct Options {
+  std::string address, folder, to, since, until, subject;
+  bool list = false;
+};
+
+/// A message that was chosen.
+struct Choice {
+  int64_t id = 0;
+  std::string folder, from, subject;
+  bool folder_gone = false;
+  UnixTime expunged = 0;
+  uint64_t size = 0;
+};
+
+std::string field(const std::string& head, std::string_view name) {
+  auto value = find_header(head, name);
+  return value ? decode_encoded_words(*value) : std::string();
+}
+
+/// How long ago, as 2h or 3d.
+UnixTime ago(const Context& context, const std::string& text, UnixTime otherwise) {
+  if (text.empty()) return otherwise;
+  const auto age = config::parse_duration(text);
+  if (!age) throw CommandFailed(fmt::format("{} is no time: write how long ago, as 30m, 2h or 3d.", text), kUsage);
+  return context.clock().unix_time() - age->count();
+}
+
+std::vector<Choice> choose(const Context& context, store::Account& account, const Options& options) {
+  const UnixTime since = ago(context, options.since, 0);
+  const UnixTime until = ago(context, options.until, context.clock().unix_time());
+  const std::string wanted = fold_for_search(options.subject);
+  std::vector<Choice> chosen;
+  account.scan_kept([&](const store::KeptMessage& kept) {
+    if (kept.expunged < since || kept.expunged > until) return true;
+    if (!options.folder.empty() && kept.name != options.folder) return true;
+    std::string head;
+    account.read(kept.message, 0, kHeaderRead, head);
+    Choice one{kept.id,           std::string(kept.name), {},       field(head, "Subject"),
+               kept.mailbox_gone, kept.expunged,          kept.size};
+    if (fold_for_search(one.subject).find(wanted) == std::string::npos) return true;
+    if (options.list) one.from = field(head, "From");
+    chosen.push_back(std::move(one));
+    return true;
+  });
+  return chosen;
+}
+
+void list(Context& context, const std::vector<Choice>& chosen) {
+  Json rows = Json::array();
+  for (const Choice& one : chosen) {
+    rows.push_back({{"expunged", one.expunged},
+                    {"folder", one.folder},
+                    {"folder_deleted", one.folder_gone},
+                    {"size", one.size},
+                    {"from", one.from},
+                    {"subject", one.subject}});
+  }
+  context.print(rows,
+                {{"expunged", "REMOVED", Show::time},
+                 {"folder", "FOLDER"},
+                 {"size", "SIZE", Show::size},
+                 {"from", "FROM"},
+                 {"subject", "SUBJECT"}},
+                "Nothing that was removed is kept, or nothing fits.");
+}
+
+void restore(Context& context, const Options& options) {
+  const store::AccountInfo info = context.account(options.address);
+  if (::access(context.accounts().path_of(info.id).c_str(), F_OK) != 0) {
+    throw CommandFailed(fmt::format("The account {} never had mail.", info.address));
+  }
+  auto account = context.accounts().open(info.id);
+  const std::vector<Choice> chosen = choose(context, *account, options);
+  if (options.list) return list(context, chosen);
+  std::optional<store::MailboxId> to;
+  if (!options.to.empty()) {
+    auto target = account->find_mailbox(options.to);
+    if (!target) throw CommandFailed(fmt::format("{} has no folder {}.", info.address, options.to));
+    to = target->id;
+  }
+  size_t restored = 0;
+  net::HintSender hints(context.config().in_state("run/imapd.sock"));
+  for (size_t begin = 0; begin < chosen.size(); begin += kMaxRestored) {
+    std::vector<int64_t> ids;
+    for (size_t i = begin; i < std::min(begin + kMaxRestored, chosen.size()); ++i) ids.push_back(chosen[i].id);
+    store::Edit edit(*account);
+    auto done = edit.restore(ids, to);
+    if (!done) throw CommandFailed(done.error().message);
+    edit.commit_flushed();
+    restored += *done;
+    for (store::MailboxId mailbox : edit.touched()) hints.send({info.id, mailbox, edit.modseq()});
+  }
+  if (restored == 0)
+    throw CommandFailed("Nothing that was removed is kept, or nothing fits; --list shows what is there.");
+  context.result({{"address", info.address}, {"restored", restored}},
+                 fmt::format("{} message{} of {} restored.", restored, restored == 1 ? "" : "s", info.address));
+}
+
+}  // namespace
+
+void add_restore_command(CLI::App& app, Context& context) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("restore", "Brings back mail that was removed.");
+  describe(
+      *command,
+      "Brings back messages that were expunged, and folders that were deleted with their messages, as long as they "
+      "are kept (store.undelete). A message goes back to its folder, which is made again where it is gone, and gets "
+      "a new UID. --list shows what can come back, and changes nothing.",
+      "  mailctl restore --list alice@example.org\n"
+      "  mailctl restore --folder Projects alice@example.org\n"
+      "  mailctl restore --since 2h --subject invoice alice@example.org\n");
+  command->add_option("ADDRESS", options->address, "The account's address.")->required();
+  command->add_flag("--list", options->list, "Show what can come back.");
+  command->add_option("--folder", options->folder, "What was removed from this folder.");
+  command->add_option("--since", options->since, "What was removed no longer ago than this, as 2h or 3d.");
+  command->add_option("--until", options->until, "What was removed longer ago than this, as 10m or 1d.");
+  command->add_option("--subject", options->subject, "What has this in its subject.");
+  command->add_option("--to", options->to, "Restore everything into this folder.");
+  command->callback([&context, options] { restore(context, *options); });
+}
+
+}  // namespace postrider::mailctl
