@@ -15,6 +15,7 @@ struct EventName {
 constexpr EventName kEvents[] = {
     {"MESSAGENEW", kMessageNew},   {"MESSAGEEXPUNGE", kMessageExpunge},         {"FLAGCHANGE", kFlagChange},
     {"MAILBOXNAME", kMailboxName}, {"SUBSCRIPTIONCHANGE", kSubscriptionChange},
+    {"MAILBOXMETADATACHANGE", kMailboxMetadataChange}, {"SERVERMETADATACHANGE", kServerMetadataChange},
 };
 
 bool event(Cursor& cursor, NotifyCommand& command, NotifyGroup& out) {
