@@ -277,8 +277,11 @@ asio::awaitable<void> Session::catenate(Upload& upload, std::string url) {
       upload.failure = error.what();
     }
   };
-  // A URL without a mailbox is one of the selected mailbox.
-  if (found) co_await on_mailbox(parsed->mailbox.empty() ? selected_.prefix : parsed->mailbox, job);
+  if (found) {
+    // A URL without a mailbox is one of the selected mailbox.
+    const std::string name = parsed->mailbox.empty() ? selected_.prefix : parsed->mailbox;
+    co_await on_mailbox(name, job);
+  }
   if (!upload.failure.empty()) {
     log_error("append_failed", {{"session", number_}, {"user", user_}, {"error", upload.failure}});
     upload.refused = Reply::no("The server's disk is full or broken. Please try again later.").code("UNAVAILABLE");

@@ -14,23 +14,23 @@ namespace postrider::store {
 using Rights = uint32_t;
 
 namespace right {
-constexpr Rights kLookup = 1;           // l: the mailbox is in LIST
-constexpr Rights kRead = 2;             // r: SELECT, STATUS, FETCH
-constexpr Rights kSeen = 4;             // s: set and clear \Seen
-constexpr Rights kWrite = 8;            // w: other flags
-constexpr Rights kInsert = 16;          // i: APPEND, COPY into it
-constexpr Rights kPost = 32;            // p: mail to it; nothing here asks for it
-constexpr Rights kCreate = 64;          // k: mailboxes below it
-constexpr Rights kDelete = 128;         // x: DELETE, RENAME it
+constexpr Rights kLookup = 1;            // l: the mailbox is in LIST
+constexpr Rights kRead = 2;              // r: SELECT, STATUS, FETCH
+constexpr Rights kSeen = 4;              // s: set and clear \Seen
+constexpr Rights kWrite = 8;             // w: other flags
+constexpr Rights kInsert = 16;           // i: APPEND, COPY into it
+constexpr Rights kPost = 32;             // p: mail to it; nothing here asks for it
+constexpr Rights kCreate = 64;           // k: mailboxes below it
+constexpr Rights kDelete = 128;          // x: DELETE, RENAME it
 constexpr Rights kDeleteMessages = 256;  // t: \Deleted
-constexpr Rights kExpunge = 512;        // e
-constexpr Rights kAdminister = 1024;    // a: its access control list
+constexpr Rights kExpunge = 512;         // e
+constexpr Rights kAdminister = 1024;     // a: its access control list
 constexpr Rights kAll = 2047;
 constexpr Rights kFlags = kSeen | kWrite | kDeleteMessages;
 }  // namespace right
 
 constexpr AccountId kAnyone = 0;
-constexpr size_t kMaxGrants = 1'000;        // entries of one access control list
+constexpr size_t kMaxGrants = 1'000;         // entries of one access control list
 constexpr size_t kMaxSharingOwners = 1'000;  // accounts whose mailboxes one user is shown
 
 /// Letters of RFC 4314 2.1; "c" and "d" of RFC 2086 stand for "kx" and "te". Nothing for any other letter.

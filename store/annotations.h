@@ -9,10 +9,10 @@
 
 namespace postrider::store {
 
-constexpr size_t kMaxAnnotationName = 250;       // octets
+constexpr size_t kMaxAnnotationName = 250;        // octets
 constexpr size_t kMaxAnnotationValue = 32 << 10;  // octets
-constexpr size_t kMaxAnnotations = 200;          // of one mailbox, or of the server, for one user
-constexpr MailboxId kServerAnnotations = 0;      // instead of a mailbox
+constexpr size_t kMaxAnnotations = 200;           // of one mailbox, or of the server, for one user
+constexpr MailboxId kServerAnnotations = 0;       // instead of a mailbox
 
 struct Annotation {
   MailboxId mailbox = kServerAnnotations;
