@@ -86,6 +86,7 @@ struct PreparedMessage {
   std::string head;                    // the root header (at most kMaxInlineHead of it)
   std::vector<PreparedChunk> chunks;   // what follows, when it fits in one chunk
   std::shared_ptr<const Spool> spool;  // set when chunks is empty and there is more than head
+  std::vector<int64_t> thread_keys;    // store/thread_keys.h
 };
 
 /// What holds NUL is converted where that can be done (see without_nul()).

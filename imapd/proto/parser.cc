@@ -55,7 +55,9 @@ bool list_return(Cursor& cursor, ListCommand& out) {
   if (name == "SUBSCRIBED") return out.return_subscribed = true;
   if (name == "CHILDREN") return out.return_children = true;
   if (name == "SPECIAL-USE") return out.return_special_use = true;
+  if (name == "MYRIGHTS") return out.return_my_rights = true;
   if (name == "STATUS") return cursor.space() && status_items(cursor, out.return_status);
+  if (name == "METADATA") return cursor.space() && parse_metadata_entries(cursor, out.return_metadata);
   return cursor.fail(fmt::format("LIST knows no return option {}.", name));
 }
 
@@ -251,6 +253,16 @@ bool parse_set_quota(Cursor& cursor, std::string& root) {
     return cursor.word(resource) && cursor.space() && cursor.number64(most);
   };
   return cursor.space() && cursor.astring(root) && cursor.space() && cursor.list(limit, true) && cursor.end();
+}
+
+bool parse_set_acl(Cursor& cursor, AclCommand& out) {
+  return cursor.space() && cursor.mailbox(out.mailbox) && cursor.space() && cursor.astring(out.identifier) &&
+         cursor.space() && cursor.astring(out.rights) && cursor.end();
+}
+
+bool parse_acl(Cursor& cursor, AclCommand& out) {
+  return cursor.space() && cursor.mailbox(out.mailbox) && cursor.space() && cursor.astring(out.identifier) &&
+         cursor.end();
 }
 
 bool parse_append(Cursor& cursor, AppendCommand& out) {

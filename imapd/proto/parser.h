@@ -21,6 +21,8 @@ enum NotifyEvent : unsigned {
   kFlagChange = 4,
   kMailboxName = 8,
   kSubscriptionChange = 16,
+  kMailboxMetadataChange = 32,
+  kServerMetadataChange = 64,
 };
 
 struct NotifyGroup {
@@ -56,6 +58,12 @@ bool parse_status(Cursor& cursor, StatusCommand& out);                // 6.3.10,
 bool parse_get_quota(Cursor& cursor, std::string& root);              // RFC 9208 4.1.1
 /// SETQUOTA (4.1.3); what it wants to set is read and passed over.
 bool parse_set_quota(Cursor& cursor, std::string& root);
+bool parse_get_metadata(Cursor& cursor, GetMetadataCommand& out);     // RFC 5464 4.2
+bool parse_set_metadata(Cursor& cursor, SetMetadataCommand& out);     // RFC 5464 4.3
+/// entries = entry / "(" entry *(SP entry) ")", without repetitions
+bool parse_metadata_entries(Cursor& cursor, std::vector<std::string>& out, bool roots = false);
+bool parse_set_acl(Cursor& cursor, AclCommand& out);  // RFC 4314 3.1
+bool parse_acl(Cursor& cursor, AclCommand& out);      // DELETEACL, LISTRIGHTS
 /// APPEND up to and with the mailbox; an AppendReader reads on.
 bool parse_append(Cursor& cursor, AppendCommand& out);  // 6.3.11
 /// REPLACE likewise (RFC 8508).
@@ -68,6 +76,9 @@ bool parse_fetch_items(Cursor& cursor, std::vector<FetchItem>& out);
 bool parse_section(Cursor& cursor, Section& out);
 bool parse_uid_expunge(Cursor& cursor, SequenceSet& out);  // RFC 4315
 bool parse_search(Cursor& cursor, SearchCommand& out);     // 6.4.4, RFC 5032, RFC 7162
+/// What stands behind SEARCH and its options: [CHARSET ...] and keys.
+bool parse_search_program(Cursor& cursor, SearchCommand& out);
+bool parse_uid_batches(Cursor& cursor, UidBatchesCommand& out);
 /// ESEARCH (RFC 7377); without filters the selected mailbox is meant.
 bool parse_esearch(Cursor& cursor, MultiSearchCommand& out);
 bool parse_sort(Cursor& cursor, SortCommand& out);      // RFC 5256, 5267, 5957
