@@ -20,6 +20,12 @@ StoreFailure not_into_expunged() {
   return {StoreFault::not_allowed, "This mailbox shows what was removed elsewhere; nothing else is put into it."};
 }
 
+StoreFailure over_quota(uint64_t quota) {
+  return {StoreFault::over_quota,
+          fmt::format("The account is over its quota of {} KiB. Delete mail, empty the trash, or ask for more.",
+                      quota >> 10)};
+}
+
 StoreFailure too_many_messages(uint64_t most) {
   return {
       StoreFault::over_quota,
