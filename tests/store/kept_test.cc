@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
 #include <span>
 
 #include "store/account.h"
@@ -226,6 +228,66 @@ TEST_F(KeptTest, MessageThatIsStillSomewhereElseSurvivesThePurge) {
   std::string text;
   account.read(1, 0, 10'000, text);
   EXPECT_EQ(text, simple_message("a"));
+}
+
+TEST_F(KeptTest, MessagesBeyondTheLimitAreOverQuotaAndKeptOnesAreNotCounted) {
+  append(inbox, "a");
+  account.limit_messages(1);
+  {
+    Edit edit(account);
+    EXPECT_EQ(edit.append(inbox, state.message(simple_message("b")), {}, {}, 1, 7, 0).error().fault,
+              StoreFault::over_quota);
+    edit.commit();
+  }
+  remove(inbox, 1);
+  Edit edit(account);
+  EXPECT_EQ(edit.append(inbox, state.message(simple_message("b")), {}, {}, 1, 7, 0).value(), 2U);  // not a replay
+}
+
+/// Asked by one thread and moved by another.
+class SharedClock final : public Clock {
+ public:
+  std::chrono::system_clock::time_point now() const override { return std::chrono::system_clock::from_time_t(time_); }
+  void advance(UnixTime seconds) { time_ += seconds; }
+
+ private:
+  std::atomic<UnixTime> time_ = 1'700'000'000;
+};
+
+TEST(Maintenance, KeepsExpungedMailForADayOnlyWhileTheDiskIsNearlyFull) {
+  TempState state;
+  SharedClock clock;
+  Accounts accounts(state.path(), 4, clock);
+  auto count = [&] {
+    size_t kept = 0;
+    accounts.open(1)->scan_kept([&](const KeptMessage&) { return ++kept > 0; });
+    return kept;
+  };
+  for (int day = 0; day < 3; ++day) {
+    auto account = accounts.open(1);
+    MailboxId inbox = account->find_mailbox("INBOX")->id;
+    Edit edit(*account);
+    Uid uid = edit.append(inbox, state.message(simple_message("x")), {}, {}, 1, 0, 0).value();
+    edit.remove(inbox, {{uid, uid}});
+    edit.commit();
+    clock.advance(20 * 3600);
+  }
+  std::promise<void> looked, again;
+  Maintenance::Options options;
+  options.purge_accounts = [] { return std::vector<AccountInfo>{{1, "alice@example.test"}}; };
+  options.disk_is_low = [&, looks = 0]() mutable {
+    if (++looks == 1) looked.set_value();
+    if (looks == 2) again.set_value();
+    return true;
+  };
+  Maintenance maintenance(accounts, clock, options);
+  // A minute after the start, and every ten minutes.
+  for (auto* event : {&looked, &again}) {
+    auto came = event->get_future();
+    for (int i = 0; i < 50 && came.wait_for(std::chrono::milliseconds(200)) != std::future_status::ready; ++i)
+      clock.advance(120);
+  }
+  EXPECT_EQ(count(), 1U);
 }
 
 /// An account of the first version, with a message and one that was expunged.
