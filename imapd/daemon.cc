@@ -103,7 +103,7 @@ void ImapDaemon::reload() {
     log_warn("reload", {{"reason", "ports, addresses and the state folder change with a restart only"}});
     config_.server.state = state;
   }
-  if (auto used = tls_->use(config_.tls.certificate, config_.tls.key); !used) {
+  if (auto used = tls_->use(certificate_files(config_)); !used) {
     log_error("reload_failed", {{"reason", used.error().message}});
   }
   set_log_level(config_.log.level);

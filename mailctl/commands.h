@@ -22,6 +22,7 @@ void add_trace_command(CLI::App& app, Context& context);
 void add_config_commands(CLI::App& app, Context& context);
 void add_dkim_commands(CLI::App& app, Context& context);
 void add_dns_command(CLI::App& app, Context& context);
+void add_report_commands(CLI::App& app, Context& context);
 void add_ban_commands(CLI::App& app, Context& context);
 void add_doctor_command(CLI::App& app, Context& context);
 

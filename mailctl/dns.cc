@@ -36,7 +36,7 @@ void add_dns_command(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("dns", "What DNS is to hold for a domain.");
   describe(*command,
            "Prints the records that DNS is to hold for a domain, as lines of a zone file: MX, SPF, DKIM, DMARC, "
-           "TLS-RPT, services for "
+           "TLS-RPT, MTA-STS, services for "
            "mail programs, TLSA. With \"check\" before the domain it asks DNS instead and says what is missing or "
            "wrong, and what "
            "to do about it; exit status 1 where there is a problem.\n\n"

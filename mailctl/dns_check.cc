@@ -8,8 +8,10 @@
 #include "common/base/ascii.h"
 #include "common/mailauth/dkim_tags.h"
 #include "common/mailauth/dmarc.h"
+#include "common/mailauth/mta_sts.h"
 #include "common/mailauth/spf.h"
 #include "common/mailauth/spf_record.h"
+#include "common/mailauth/tls_report.h"
 #include "common/net/tls.h"
 #include "store/dkim_keys.h"
 
@@ -31,6 +33,12 @@ std::string certificate_hash(const Config& config) {
 
 std::string tlsa_name(const Config& config) {
   return fmt::format("_25._tcp.{}", config.server.hostname);
+}
+
+/// The record of our own MTA-STS policy (RFC 8461 3.1).
+std::string sts_text(const Config& config) {
+  const auto& own = config.mta_sts;
+  return "v=STSv1; id=" + sts::own_policy_id(sts::own_policy(own.mode, own.hosts, config.server.hostname, own.max_age));
 }
 
 std::string dmarc_text(const std::string& domain) {
@@ -149,6 +157,49 @@ void check_dmarc(Resolver& resolver, const std::string& domain, Report& report) 
          fmt::format("{} has no DMARC record that can be used; large providers ask for one.", domain));
 }
 
+/// Others use TLS well only where they are told so, and where what they are told holds.
+void check_sts(Resolver& resolver, const Config& config, const std::string& domain, Report& report) {
+  const std::string name = "_mta-sts." + domain;
+  const DnsAnswer answer = resolver.ask(name, DnsType::txt);
+  if (silent(answer, name, report)) return;
+  const auto id = sts::policy_id(answer);
+  if (config.mta_sts.port == 0) {
+    if (id) report.fine("MTA-STS", fmt::format("{} has a policy, which another server serves.", domain));
+    return;
+  }
+  const std::string host = "mta-sts." + domain;
+  if (!id || "v=STSv1; id=" + *id != sts_text(config)) {
+    advise(report, {name, "TXT", sts_text(config), {}},
+           id ? fmt::format("The record {} has another id, so others do not fetch the present policy.", name)
+              : fmt::format("{} has no record that can be used, so others do not look for the policy.", name));
+  } else {
+    report.fine("MTA-STS", fmt::format("{} leads others to the policy of this server.", name));
+  }
+  bool nobody = false;
+  if (addresses_of(resolver, host, nobody).empty() && !nobody)
+    advise(report, {host, "CNAME", config.server.hostname + ".", {}}, fmt::format("{} has no address.", host));
+  const auto files = config.certificates();
+  const bool covered = std::any_of(files.begin(), files.end(), [&](const auto& one) {
+    const auto facts = net::inspect_certificate(one.first, host);
+    return facts && facts->covers_host && !facts->self_signed;
+  });
+  if (!covered) {
+    report.problem("MTA-STS", fmt::format("No certificate of this server is good for {}.", host),
+                   "Get one, and name it in tls.certificate or tls.more_certificates.");
+  }
+}
+
+void check_tls_report(Resolver& resolver, const std::string& domain, Report& report) {
+  const std::string name = "_smtp._tls." + domain;
+  const DnsAnswer answer = resolver.ask(name, DnsType::txt);
+  if (silent(answer, name, report)) return;
+  if (!tls_report::mailboxes(answer).empty())
+    return report.fine("TLS-RPT", fmt::format("{} says where reports on TLS go.", name));
+  if (answer.nothing()) return;  // it may be done without
+  report.warning("TLS-RPT", fmt::format("The TLS-RPT record of {} names no mailbox that reports could go to.", domain),
+                 fmt::format("Write: {}", store::zone_line(name, "v=TLSRPTv1; rua=mailto:postmaster@" + domain)));
+}
+
 /// Records that a domain may do without: looked at only where they are there.
 void check_optional(Resolver& resolver, const Config& config, const std::string& domain, Report& report) {
   const std::string hash = certificate_hash(config);
@@ -194,6 +245,11 @@ std::vector<WantedRecord> wanted_records(const Config& config, const std::string
                      "DMARC: what others are to do with forged mail, and where reports go."});
   records.push_back({"_smtp._tls." + domain, "TXT", fmt::format("v=TLSRPTv1; rua=mailto:postmaster@{}", domain),
                      "TLS-RPT: where others report failures of TLS to."});
+  if (config.mta_sts.port != 0) {
+    records.push_back({"_mta-sts." + domain, "TXT", sts_text(config),
+                       "MTA-STS: there is a policy, which this server serves; the id changes with it."});
+    records.push_back({"mta-sts." + domain, "CNAME", host + ".", "Where others fetch the policy from, by HTTPS."});
+  }
   add_services(config, domain, records);
   if (const std::string hash = certificate_hash(config); !hash.empty()) {
     records.push_back(
@@ -209,6 +265,8 @@ void check_domain_dns(Resolver& resolver, const Config& config, const std::strin
   check_spf(resolver, config, domain, report);
   check_dkim(resolver, config, domain, report);
   check_dmarc(resolver, domain, report);
+  check_sts(resolver, config, domain, report);
+  check_tls_report(resolver, domain, report);
   check_optional(resolver, config, domain, report);
 }
 

@@ -69,6 +69,7 @@ void build(CLI::App& app, Context& context) {
   add_restore_command(app, context);
   add_trace_command(app, context);
   add_config_commands(app, context);
+  add_report_commands(app, context);
   add_ban_commands(app, context);
   add_dkim_commands(app, context);
   add_dns_command(app, context);

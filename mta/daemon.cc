@@ -41,6 +41,20 @@ SystemMail MtaDaemon::system_mail() const {
   return {config_.server.hostname, config_.address.separators, config_.system.root, is_system_user};
 }
 
+OwnMail MtaDaemon::own_mail() {
+  std::lock_guard lock(mutex_);
+  auto accept = [this](store::QueuedMessage message, std::function<void(Acceptance)> complete) {
+    queue_->accept(std::move(message), std::move(complete));
+  };
+  return {system_mail(), config_.reports.from, *directory_, *queue_, accept, *signer_, clock_};
+}
+
+TlsReporter::Identity MtaDaemon::report_identity() {
+  OwnMail mail = own_mail();
+  std::lock_guard lock(mutex_);
+  return {config_.server.hostname, mail.sender(), config_.reports.tls == "on"};
+}
+
 DropReader::Options MtaDaemon::drop_options() const {
   DropReader::Options options;
   options.folder = config_.in_state("drop");
@@ -107,6 +121,20 @@ Result<void> MtaDaemon::listen() {
     ++open;
   }
   if (open == 0) return failure("Every port is off (smtp.port, submission.port, submissions.port are 0); turn one on.");
+  return listen_for_policies();
+}
+
+Result<void> MtaDaemon::listen_for_policies() {
+  if (config_.mta_sts.port == 0) return {};
+  net::ListenOptions options;
+  options.name = "mta_sts";
+  options.address = config_.mta_sts.address;
+  options.port = config_.mta_sts.port;
+  auto session = [this](std::shared_ptr<net::Connection> connection, size_t) {
+    return policy_server_->run(std::move(connection));
+  };
+  auto bound = server_.listen(options, std::move(session), {});
+  if (!bound) return tl::unexpected(bound.error());
   return {};
 }
 
@@ -129,7 +157,8 @@ Result<void> MtaDaemon::open_store() {
     maintenance_ = std::make_unique<store::Maintenance>(*accounts_, clock_, maintenance_options());
     queue_ = std::make_unique<QueueRunner>(
         queue_options(), *accounts_, *directory_, [this](const net::Hint& hint) { hints_->send(hint); }, clock_);
-    auto relay = Relay::make(config_, *queue_, clock_);
+    reporter_ = std::make_unique<TlsReporter>(config_.server.state, clock_);
+    auto relay = Relay::make(config_, *queue_, *reporter_, clock_);
     if (!relay) return tl::unexpected(relay.error());
     relay_ = relay->get();
     queue_->set_remote(std::move(*relay));
@@ -148,10 +177,14 @@ Result<void> MtaDaemon::open_store() {
     checks_ = std::make_unique<InboundChecks>(*check_dns_, *workers_, clock_);
     signer_ = std::make_unique<Signer>(config_.server.state, clock_);
     service_->authenticate_with(checks_.get(), signer_.get());
+    report_reader_ = std::make_unique<ReportReader>(reporter_->records(), *directory_, *workers_, clock_);
+    service_->read_reports_with(report_reader_.get());
   } catch (const std::exception& error) {
     return failure(fmt::format("The daemon cannot begin to work in {}: {}", config_.server.state, error.what()));
   }
   service_->configure(std::move(*settings));
+  policy_server_ = std::make_unique<PolicyServer>(*directory_, *workers_, tls_);
+  policy_server_->configure(config_);
   return {};
 }
 
@@ -164,12 +197,20 @@ void MtaDaemon::run() {
                                [this](const net::Hint&) { queue_->wake(); });
   queue_->start();
   drop_->start();
+  reporter_->start([this] { return report_identity(); },
+                   [this](asio::io_context& loop) -> TlsReporter::Ask {
+                     auto resolver =
+                         std::make_shared<Resolver>(loop, dns_settings(config_.dns.server, config_.dns.trust_anchor));
+                     return [resolver](std::string name, DnsType type) { return resolver->ask(std::move(name), type); };
+                   },
+                   [this](const OutgoingReport& report) { return own_mail().send(report); });
   for (const Port& port : ports()) {
     if (port.number == 0) continue;
     log_info("listening", {{"role", to_string(port.role)}, {"address", port.address}, {"port", port.number}});
   }
   net::notify_service_manager("READY=1");
   server_.run();
+  reporter_->stop();
   drop_->stop();
   queue_->stop();
   log_info("stopped", {});
@@ -197,7 +238,7 @@ void MtaDaemon::reload() {
     log_warn("reload", {{"reason", "ports, addresses and the state folder change with a restart only"}});
     config_.server.state = state;
   }
-  if (auto used = tls_->use(config_.tls.certificate, config_.tls.key); !used) {
+  if (auto used = tls_->use(certificate_files(config_)); !used) {
     log_error("reload_failed", {{"reason", used.error().message}});
   }
   set_log_level(config_.log.level);
@@ -207,6 +248,7 @@ void MtaDaemon::reload() {
   if (auto done = relay_->configure(config_); !done) log_error("reload_failed", {{"reason", done.error().message}});
   drop_->configure(drop_options());
   service_->configure(std::move(*settings));
+  policy_server_->configure(config_);
   log_info("reloaded", {});
   net::notify_service_manager("READY=1");
 }

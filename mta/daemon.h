@@ -15,9 +15,13 @@
 #include "common/net/server.h"
 #include "common/net/worker_pool.h"
 #include "mta/drop_reader.h"
+#include "mta/own_mail.h"
+#include "mta/policy_server.h"
 #include "mta/queue_runner.h"
 #include "mta/relay.h"
+#include "mta/report_reader.h"
 #include "mta/smtp_service.h"
+#include "mta/tls_reporter.h"
 #include "store/accounts.h"
 #include "store/directory_service.h"
 #include "store/maintenance.h"
@@ -45,6 +49,7 @@ class MtaDaemon {
     uint16_t number;
   };
   Result<void> listen();
+  Result<void> listen_for_policies();
   Result<void> open_certificate(bool make_missing);
   Result<void> open_store();
   void reload();
@@ -52,6 +57,8 @@ class MtaDaemon {
   QueueRunner::Options queue_options() const;
   DropReader::Options drop_options() const;
   SystemMail system_mail() const;
+  OwnMail own_mail();
+  TlsReporter::Identity report_identity();
   store::Maintenance::Options maintenance_options();
   net::ConnectionLimits limits() const;
   std::vector<Port> ports() const;
@@ -67,6 +74,7 @@ class MtaDaemon {
   std::unique_ptr<store::Accounts> accounts_;
   std::unique_ptr<store::DirectoryService> directory_;
   std::unique_ptr<store::Maintenance> maintenance_;
+  std::unique_ptr<TlsReporter> reporter_;
   std::unique_ptr<QueueRunner> queue_;
   std::unique_ptr<CheckDns> check_dns_;
   Relay* relay_ = nullptr;  // queue_'s
@@ -74,7 +82,9 @@ class MtaDaemon {
   std::unique_ptr<net::WorkerPool> workers_, password_workers_;
   std::unique_ptr<InboundChecks> checks_;
   std::unique_ptr<Signer> signer_;
+  std::unique_ptr<ReportReader> report_reader_;
   std::unique_ptr<SmtpService> service_;
+  std::unique_ptr<PolicyServer> policy_server_;
   std::mutex mutex_;  // of config_, once there are threads
   bool stopping_ = false;
 };

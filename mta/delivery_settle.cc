@@ -184,6 +184,7 @@ store::QueueId Settler::send(const store::QueuedMessage& original, Report report
   message.message_id = report_message_id(report);
   std::string text = format_report(report, original);
   message.smtputf8 = original.smtputf8;
+  if (original.tls == TlsNeed::required) message.tls = TlsNeed::required;  // what it tells is as confidential
   message.eight_bit = has_8bit(text);
   store::Spool body(options.spool_directory);
   body.append(text);

@@ -11,6 +11,7 @@
 #include "mta/queue_runner.h"
 #include "mta/relay_client.h"
 #include "mta/relay_route.h"
+#include "mta/tls_reporter.h"
 
 namespace postrider {
 namespace {
@@ -65,6 +66,7 @@ Result<RouterSettings> router_of(const Config& config) {
   router.hostname = config.server.hostname;
   router.ours = listening_endpoints(config.smtp.address, config.smtp.port);
   router.port = config.relay.port;
+  router.https_port = config.relay.https_port;
   router.dns = dns_settings(config.dns.server, config.dns.trust_anchor);
   router.private_addresses = !config.dns.server.empty();
   for (const auto& [domain, text] : config.routes) {
@@ -108,10 +110,17 @@ Result<Relay::Setup> Relay::setup_of(const Config& config) {
 
 class Relay::SmtpTransport final : public Transport {
  public:
-  SmtpTransport(asio::io_context& loop, net::WorkerPool& workers, Setup setup)
+  SmtpTransport(asio::io_context& loop, net::WorkerPool& workers, Setup setup, TlsReporter& reporter,
+                const Clock& clock)
       : router_(loop, std::move(setup.router)),
         settings_(std::move(setup.links)),
-        parts_{router_, settings_, workers, net::TlsClientContext::make()} {}
+        parts_{router_, settings_, workers, net::TlsClientContext::make(), &reporter},
+        policies_(
+            reporter.records(), workers, clock,
+            [this](std::string name, DnsType type) { return router_.resolver().ask(std::move(name), type); },
+            [this](std::string of) { return router_.fetch_policy(std::move(of), parts_.tls); }) {
+    router_.use_policies(&policies_);
+  }
 
   void configure(const Setup& setup) {
     router_.configure(setup.router);
@@ -128,21 +137,23 @@ class Relay::SmtpTransport final : public Transport {
   Router router_;
   RelaySettings settings_;
   RelayParts parts_;
+  StsPolicies policies_;
 };
 
-Relay::Relay(Setup setup, QueueRunner& runner, const Clock& clock)
+Relay::Relay(Setup setup, QueueRunner& runner, TlsReporter& reporter, const Clock& clock)
     : queue_(
-          [&setup](asio::io_context& loop, net::WorkerPool& workers) -> std::unique_ptr<Transport> {
-            return std::make_unique<SmtpTransport>(loop, workers, setup);
+          [&](asio::io_context& loop, net::WorkerPool& workers) -> std::unique_ptr<Transport> {
+            return std::make_unique<SmtpTransport>(loop, workers, setup, reporter, clock);
           },
           setup.limits, runner.settler(), clock,
           [&runner](Settlement settlement) { runner.settled(std::move(settlement)); },
           [&runner](std::string domain) { runner.release(std::move(domain)); }) {}
 
-Result<std::unique_ptr<Relay>> Relay::make(const Config& config, QueueRunner& runner, const Clock& clock) {
+Result<std::unique_ptr<Relay>> Relay::make(const Config& config, QueueRunner& runner, TlsReporter& reporter,
+                                           const Clock& clock) {
   auto setup = setup_of(config);
   if (!setup) return tl::unexpected(setup.error());
-  return std::unique_ptr<Relay>(new Relay(std::move(*setup), runner, clock));
+  return std::unique_ptr<Relay>(new Relay(std::move(*setup), runner, reporter, clock));
 }
 
 Result<void> Relay::configure(const Config& config) {

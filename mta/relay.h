@@ -10,12 +10,14 @@
 namespace postrider {
 
 class QueueRunner;
+class TlsReporter;
 
 class Relay final : public RemoteDelivery {
  public:
-  /// What QueueRunner::set_remote() takes. The runner must outlive it. The error is a sentence: a file of the
-  /// configuration cannot be read. Throws std::runtime_error where DNS cannot be set up.
-  static Result<std::unique_ptr<Relay>> make(const Config& config, QueueRunner& runner, const Clock& clock);
+  /// What QueueRunner::set_remote() takes. The runner and the reporter must outlive it. The error is a sentence: a file
+  /// of the configuration cannot be read. Throws std::runtime_error where DNS cannot be set up.
+  static Result<std::unique_ptr<Relay>> make(const Config& config, QueueRunner& runner, TlsReporter& reporter,
+                                             const Clock& clock);
 
   /// Other routes, limits and timeouts, for what is tried from now on; DNS stays as it is. From any thread. The error
   /// as above.
@@ -29,7 +31,7 @@ class Relay final : public RemoteDelivery {
   struct Setup;
   class SmtpTransport;
   static Result<Setup> setup_of(const Config& config);
-  Relay(Setup setup, QueueRunner& runner, const Clock& clock);
+  Relay(Setup setup, QueueRunner& runner, TlsReporter& reporter, const Clock& clock);
 
   RelayQueue queue_;
 };

@@ -15,7 +15,6 @@ namespace postrider {
 namespace {
 
 using config::RouteTarget;
-using config::TlsLevel;
 
 constexpr std::chrono::seconds kGoodbyeTimeout{5};
 constexpr int kNoMailHere = 521, kDomainTakesNoMail = 556;  // RFC 7504
@@ -70,11 +69,18 @@ asio::awaitable<void> SmtpLink::close() {
 
 // --- connecting
 
-asio::awaitable<SmtpLink::Failure> SmtpLink::open() {
+const TlsRequirement& SmtpLink::wanted() const {
+  static const TlsRequirement as_it_comes;
+  return peer_.tls != nullptr ? *peer_.tls : as_it_comes;
+}
+
+asio::awaitable<SmtpLink::Failure> SmtpLink::open(TlsNeed need) {
   tls_.clear();
+  need_ = need;
   if (route_->failure) co_return route_->failure;
   if (!route_->path.empty()) co_return co_await open_local();
-  RelayAddresses addresses = co_await parts_.router.addresses(route_);
+  RelayAddresses addresses = co_await parts_.router.addresses(route_, need);
+  if (addresses.forbidden && addresses.failure) tell_reporter(*addresses.forbidden, {}, addresses.forbidden->reason);
   if (addresses.failure) co_return addresses.failure;
   Dialer dialer(std::move(addresses.list), settings().connect_timeout);
   Failure last;
@@ -119,7 +125,7 @@ asio::awaitable<SmtpLink::Failure> SmtpLink::greet() {
     try {
       if (route_->protocol == RouteTarget::Protocol::smtps) {
         connection_->set_deadline(settings().command_timeout);
-        co_await connection_->start_tls_client(parts_.tls, peer_.host);
+        co_await start_tls();
       }
       smtp::ServerReply greeting = co_await read_reply(settings().command_timeout);
       if (greeting.code != 220) {
@@ -139,11 +145,13 @@ asio::awaitable<SmtpLink::Failure> SmtpLink::greet() {
     } catch (const std::runtime_error& error) {
       trouble = error.what();
     }
-    bool again = tls_failed && !plain_ && route_->tls == TlsLevel::opportunistic &&
+    if (tls_failed) tell_reporter(wanted(), {}, trouble);
+    bool again = tls_failed && !plain_ && wanted().level == TlsLevel::opportunistic &&
                  route_->protocol == RouteTarget::Protocol::smtp;
     if (again) again = co_await redial_without_tls();
     if (!again)
-      co_return unreachable("4.4.2", fmt::format("{} was connected and then failed: {}", to_string(peer_), trouble));
+      co_return unreachable(tls_failed ? "4.7.5" : "4.4.2", fmt::format("{} was connected and then failed: {}{}",
+                                                                        to_string(peer_), trouble, because()));
   }
 }
 
@@ -169,31 +177,57 @@ asio::awaitable<SmtpLink::Failure> SmtpLink::say_hello() {
   co_return outcome;
 }
 
-/// STARTTLS where it is offered (RFC 3207), and whether the connection is as safe as the route wants it.
+asio::awaitable<void> SmtpLink::start_tls() {
+  net::DaneAnchors dane;
+  if (wanted().level == TlsLevel::dane) dane = {wanted().tlsa, {peer_.host}};
+  if (!route_->any_address) dane.names.push_back(route_->domain);  // RFC 7672 3.2.3
+  const std::string& name = peer_.tls_name.empty() ? peer_.host : peer_.tls_name;
+  co_await connection_->start_tls_client(parts_.tls, name, std::move(dane));
+}
+
+/// " (MTA-STS: the policy names mx.example.net)", where somebody asks for more than what comes.
+std::string SmtpLink::because() const {
+  return wanted().level == TlsLevel::opportunistic ? std::string() : fmt::format(" ({})", wanted().reason);
+}
+
+/// STARTTLS where it is offered (RFC 3207), and whether the connection is as safe as it has to be.
 asio::awaitable<SmtpLink::Failure> SmtpLink::protect() {
   bool possible = !plain_ && !connection_->encrypted() && parts_.tls != nullptr && extensions_.has("STARTTLS");
   if (possible) {
     smtp::ServerReply reply = co_await command("STARTTLS");
     if (reply.code == 220) {
       connection_->set_deadline(settings().command_timeout);
-      co_await connection_->start_tls_client(parts_.tls, peer_.host);
+      co_await start_tls();
       Failure failed = co_await say_hello();  // what was offered before counts for nothing now
       if (failed) co_return failed;
     }
   }
   net::TlsSession session = connection_->tls();
   tls_ = connection_->encrypted() ? session.protocol + " " + session.cipher : std::string();
-  if (route_->tls == TlsLevel::opportunistic && route_->protocol != RouteTarget::Protocol::smtps)
-    co_return std::nullopt;
+  tell_reporter(wanted(), session, {});
+  Failure failed = judge(session);
+  if (!failed && session.verified && wanted().level > TlsLevel::encrypted) tls_ += ", certificate verified" + because();
+  co_return failed;
+}
+
+SmtpLink::Failure SmtpLink::judge(const net::TlsSession& session) const {
+  const bool any = wanted().level == TlsLevel::opportunistic && route_->protocol != RouteTarget::Protocol::smtps;
+  if (any) return std::nullopt;
   if (!connection_->encrypted()) {
-    co_return unreachable("4.7.4",
-                          fmt::format("{} offers no TLS, without which this server may not talk to it", peer_.host));
+    return unreachable("4.7.4", fmt::format("{} offers no TLS, without which this server may not talk to it{}",
+                                            peer_.host, because()));
   }
-  if (route_->tls == TlsLevel::verified && !session.verified) {
-    co_return unreachable(
-        "4.7.5", fmt::format("The certificate of {} is not one of that name from a known authority", peer_.host));
+  const bool checked = wanted().level == TlsLevel::verified || (wanted().level == TlsLevel::dane && !session.no_anchor);
+  if (checked && !session.verified) {
+    return unreachable("4.7.5", fmt::format("The certificate of {} is not the one that it must have: {}{}", peer_.host,
+                                            session.trouble, because()));
   }
-  co_return std::nullopt;
+  if (need_ == TlsNeed::required && !extensions_.has("REQUIRETLS")) {
+    return Outcome::permanent(
+        "5.7.30",
+        fmt::format("{} does not promise to protect the message on its further way (REQUIRETLS)", peer_.host));
+  }
+  return std::nullopt;
 }
 
 /// AUTH (RFC 4954) where the route has a user. That it fails is the administrator's to mend, so mail waits for it.

@@ -33,12 +33,15 @@ struct RelaySettings {
   uint64_t max_messages_per_connection = 100;
 };
 
+class TlsReporter;
+
 /// What all links share; outlives them.
 struct RelayParts {
   Router& router;
   const RelaySettings& settings;
   net::WorkerPool& workers;  // for what reads files or computes long
   std::shared_ptr<net::TlsClientContext> tls;
+  TlsReporter* reporter = nullptr;  // hears how each connection was protected
 };
 
 class SmtpLink final : public Link {
@@ -59,12 +62,18 @@ class SmtpLink final : public Link {
   bool is_lmtp() const { return route_->protocol == config::RouteTarget::Protocol::lmtp; }
 
   // Connecting (relay_client.cc).
-  asio::awaitable<Failure> open();
+  asio::awaitable<Failure> open(TlsNeed need);
   asio::awaitable<Failure> open_local();
   asio::awaitable<Failure> greet();
   asio::awaitable<bool> redial_without_tls();
   asio::awaitable<Failure> say_hello();
   asio::awaitable<Failure> protect();
+  asio::awaitable<void> start_tls();
+  std::string because() const;
+  // How it was protected (relay_report.cc). trouble: why there is no TLS to speak of.
+  void tell_reporter(const TlsRequirement& wanted, const net::TlsSession& session, const std::string& trouble) const;
+  Failure judge(const net::TlsSession& session) const;
+  const TlsRequirement& wanted() const;
   asio::awaitable<Failure> log_in();
 
   // A transaction (relay_transaction.cc). What ends the connection is thrown: net::ConnectionEnded, or a
@@ -94,7 +103,8 @@ class SmtpLink final : public Link {
   SmtpRoutePtr route_;  // as of the last attempt
   std::shared_ptr<net::Connection> connection_;
   RelayAddress peer_;
-  std::string tls_;  // how the connection is protected, for people
+  TlsNeed need_ = TlsNeed::as_policy;  // of the message that it was opened for
+  std::string tls_;                    // how the connection is protected, for people
   smtp::Extensions extensions_;
   bool plain_ = false;        // TLS was offered and did not work: opportunistic is better than nothing (RFC 7435)
   bool needs_reset_ = false;  // a transaction was left half-way

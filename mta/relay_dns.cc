@@ -36,6 +36,10 @@ DnsAnswer answer_of(int code, const ub_result* result) {
     return answer;
   }
   answer.secure = result->secure != 0;
+  if (result->canonname != nullptr) {
+    answer.canonical = lower(result->canonname);
+    if (answer.canonical.ends_with('.')) answer.canonical.pop_back();
+  }
   answer.ttl = static_cast<uint32_t>(std::max(result->ttl, 0));
   if (result->nxdomain != 0) {
     answer.status = DnsAnswer::Status::no_domain;

@@ -9,6 +9,17 @@
 
 namespace postrider {
 
+namespace {
+
+/// A host that is not safe enough for most may be so for a message that waives TLS, and the other way round: what is
+/// dead for one is not for the other.
+std::string key_of(const std::string& route, TlsNeed need) {
+  if (need == TlsNeed::as_policy) return route;
+  return route + (need == TlsNeed::required ? "|REQUIRETLS" : "|TLS waived");
+}
+
+}  // namespace
+
 RelayQueue::RelayQueue(const MakeTransport& make_transport, RelayLimits limits, Settler& settler, const Clock& clock,
                        Settled settled, Release release)
     : settler_(settler),
@@ -61,7 +72,7 @@ void RelayQueue::configure(RelayLimits limits, std::function<void(Transport&)> c
 }
 
 void RelayQueue::add(Work work) {
-  const std::string key = work.route->key;
+  const std::string key = key_of(work.route->key, work.message->message().tls);
   DestinationPtr& entry = destinations_[key];
   if (entry == nullptr) {
     entry = std::make_shared<Destination>(key);

@@ -8,21 +8,14 @@
 #include <utility>
 
 #include "common/base/ascii.h"
-#include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/mail/address.h"
+#include "mta/relay_lookup.h"
 
 namespace postrider {
 namespace {
 
 using config::RouteTarget;
-
-Outcome outcome_of(Outcome::Kind kind, std::string status, std::string text) {
-  Outcome outcome = kind == Outcome::Kind::permanent ? Outcome::permanent(std::move(status), std::move(text))
-                                                     : Outcome::temporary(std::move(status), std::move(text));
-  outcome.kind = kind;
-  return outcome;
-}
 
 /// Under a key of the domain's own: what fails for one says nothing of others.
 SmtpRoutePtr failed(const std::string& domain, Outcome outcome) {
@@ -32,24 +25,16 @@ SmtpRoutePtr failed(const std::string& domain, Outcome outcome) {
   return route;
 }
 
-Outcome dns_failed(const std::string& name, const std::string& reason) {
-  return outcome_of(Outcome::Kind::unreachable, "4.4.3", fmt::format("DNS does not answer for {}: {}", name, reason));
-}
-
-Outcome comes_back() {
-  return outcome_of(Outcome::Kind::permanent, "5.4.6",
-                    "By DNS this server itself is to take mail for that domain, but it does not know it");
-}
-
-bool is_private(const asio::ip::address& address) {
-  if (address.is_v6()) {
-    auto bytes = address.to_v6().to_bytes();
-    return address.to_v6().is_v4_mapped() || address.to_v6().is_link_local() || (bytes[0] & 0xfe) == 0xfc;
+TlsLevel level_of(config::TlsLevel level) {
+  switch (level) {
+    case config::TlsLevel::opportunistic:
+      return TlsLevel::opportunistic;
+    case config::TlsLevel::encrypted:
+      return TlsLevel::encrypted;
+    case config::TlsLevel::verified:
+      break;
   }
-  uint32_t value = address.to_v4().to_uint();
-  auto in = [value](uint32_t network, int bits) { return value >> (32 - bits) == network >> (32 - bits); };
-  return in(0x0a000000, 8) || in(0xac100000, 12) || in(0xc0a80000, 16) || in(0x64400000, 10) || in(0, 8) ||
-         in(0xa9fe0000, 16);
+  return TlsLevel::verified;
 }
 
 bool lies_in(std::string_view name, std::string_view domain) {
@@ -58,6 +43,17 @@ bool lies_in(std::string_view name, std::string_view domain) {
 }
 
 }  // namespace
+
+Outcome dns_failed(const std::string& name, const std::string& reason) {
+  Outcome outcome = Outcome::temporary("4.4.3", fmt::format("DNS does not answer for {}: {}", name, reason));
+  outcome.kind = Outcome::Kind::unreachable;
+  return outcome;
+}
+
+Outcome comes_back() {
+  return Outcome::permanent("5.4.6",
+                            "By DNS this server itself is to take mail for that domain, but it does not know it");
+}
 
 std::vector<MxRecord> order_hosts(std::vector<MxRecord> records, const std::string& ourselves, uint64_t random) {
   for (size_t i = records.size(); i > 1; --i) {
@@ -126,9 +122,12 @@ SmtpRoutePtr Router::find_configured(const RouteTarget& target, bool smart_host,
   route->port = target.port;
   route->path = target.path;
   route->any_address = true;
+  route->domain = domain;
+  route->secure = true;
   if (target.path.empty()) route->hosts.push_back({0, target.host});
+  route->tls = level_of(target.tls.value_or(config::TlsLevel::opportunistic));
   if (smart_host) {
-    route->tls = settings_.smart_host_tls;
+    route->tls = level_of(settings_.smart_host_tls);
     route->login = settings_.smart_host_login;
   }
   // A connection that knows who we are, or is protected, is not that of others.
@@ -144,7 +143,7 @@ SmtpRoutePtr Router::find_literal(const std::string& domain) const {
   asio::ip::make_address(ip.value_or(""), error);
   if (error) return failed(domain, Outcome::permanent("5.1.2", "The address literal is none"));
   auto route = std::make_shared<SmtpRoute>();
-  route->key = domain;
+  route->key = route->domain = domain;
   route->port = settings_.port;
   route->hosts.push_back({0, *ip});
   set_limits(*route, domain);
@@ -176,11 +175,19 @@ asio::awaitable<SmtpRoutePtr> Router::find_mx(std::string domain) {
   }
   if (route->hosts.empty() || route->hosts[0].host == settings_.hostname) co_return failed(domain, comes_back());
   if (route->hosts.size() > kMaxMxHosts) route->hosts.resize(kMaxMxHosts);
+  route->domain = domain;
   route->secure = answer.secure;
   route->port = settings_.port;
-  // Domains with the same hosts are one destination, whatever order chance gave them.
+  if (policies_ != nullptr) route->sts = co_await policies_->find(domain);
+  const sts::Policy* policy = route->sts.policy.get();
+  // Domains with the same hosts are one destination, whatever order chance gave them, unless they ask for other things.
   std::vector<std::string> names;
-  for (const MxRecord& host : route->hosts) names.push_back(fmt::format("{:05} {}", host.preference, host.host));
+  for (const MxRecord& host : route->hosts) {
+    std::string_view asked;
+    if (policy != nullptr && policy->mode == sts::Mode::enforce)
+      asked = sts::names_host(*policy, host.host) ? " verified" : " forbidden";
+    names.push_back(fmt::format("{:05} {}{}", host.preference, host.host, asked));
+  }
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) route->key += name + ',';
   set_limits(*route, domain);
@@ -213,107 +220,6 @@ void Router::set_limits(SmtpRoute& route, const std::string& domain) const {
       return;
     }
   }
-}
-
-// --- addresses
-
-/// The addresses of several hosts, looked up side by side.
-struct Router::Lookup {
-  Lookup(asio::io_context& loop, SmtpRoutePtr of) : route(std::move(of)), found(route->hosts.size()), wake(loop) {}
-  SmtpRoutePtr route;
-  std::vector<std::vector<RelayAddress>> found;  // by host
-  size_t running = 0;
-  bool refused = false;                // some address may not be dialled
-  std::optional<std::string> trouble;  // why DNS failed for some host
-  asio::steady_timer wake;             // cancelled at each answer
-};
-
-asio::awaitable<void> Router::look_up(std::shared_ptr<Lookup> lookup, size_t host) {
-  const SmtpRoute& route = *lookup->route;
-  const MxRecord& record = route.hosts[host];
-  auto add = [&](const asio::ip::address& address, bool secure) {
-    if (!may_dial(address, route.any_address)) {
-      lookup->refused = true;
-      return;
-    }
-    lookup->found[host].push_back({record.host, {address, route.port}, record.preference, secure});
-  };
-  std::error_code error;
-  auto address = asio::ip::make_address(record.host, error);
-  if (!error) add(address, false);
-  for (DnsType type : {DnsType::aaaa, DnsType::a}) {
-    if (!error) break;
-    DnsAnswer answer = co_await resolver_.ask(record.host, type);
-    if (answer.status == DnsAnswer::Status::failed) lookup->trouble = answer.reason;
-    for (const std::string& rdata : answer.records) {
-      if (auto one = parse_address_record(rdata)) add(*one, answer.secure);
-    }
-  }
-}
-
-asio::awaitable<RelayAddresses> Router::addresses(SmtpRoutePtr route) {
-  auto lookup = std::make_shared<Lookup>(loop_, route);
-  auto any = [&] {
-    return std::any_of(lookup->found.begin(), lookup->found.end(), [](const auto& list) { return !list.empty(); });
-  };
-  for (size_t host = 0; host < route->hosts.size(); ++host) {
-    ++lookup->running;
-    asio::co_spawn(loop_, look_up(lookup, host), [lookup](const std::exception_ptr& error) {
-      if (error) log_error("relay_lookup_failed", {});
-      --lookup->running;
-      lookup->wake.cancel();
-    });
-  }
-  std::optional<std::chrono::steady_clock::time_point> until;
-  while (lookup->running > 0) {
-    if (any() && !until) until = std::chrono::steady_clock::now() + kAddressGrace;
-    if (until && std::chrono::steady_clock::now() >= *until) break;
-    lookup->wake.expires_at(until.value_or(std::chrono::steady_clock::time_point::max()));
-    std::error_code ignored;
-    co_await lookup->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  }
-  // Hosts that are not better than an address of ours would bring the mail back (RFC 5321 5.1).
-  uint32_t below = UINT32_MAX;
-  for (const auto& list : lookup->found) {
-    for (const RelayAddress& address : list) {
-      if (!route->any_address && is_us(address)) below = std::min<uint32_t>(below, address.preference);
-    }
-  }
-  RelayAddresses addresses;
-  for (const auto& list : lookup->found) {
-    for (const RelayAddress& address : list) {
-      bool wanted = address.preference < below && addresses.list.size() < kMaxRelayAddresses;
-      if (wanted) addresses.list.push_back(address);
-    }
-  }
-  if (!addresses.list.empty()) co_return addresses;
-  std::string names;
-  for (const MxRecord& host : route->hosts) names += (names.empty() ? "" : ", ") + host.host;
-  if (below != UINT32_MAX) {
-    addresses.failure = comes_back();
-  } else if (lookup->trouble) {
-    addresses.failure = dns_failed(names, *lookup->trouble);
-  } else if (route->any_address) {
-    addresses.failure = dns_failed(names, "it has no address");  // the administrator's mistake, not the sender's
-  } else {
-    addresses.failure = Outcome::permanent(
-        "5.4.4",
-        fmt::format("{} {}", names,
-                    lookup->refused ? "has no address on the Internet, only internal ones" : "has no address"));
-  }
-  co_return addresses;
-}
-
-bool Router::is_us(const RelayAddress& address) const {
-  return std::find(settings_.ours.begin(), settings_.ours.end(), address.endpoint) != settings_.ours.end();
-}
-
-/// Strangers' DNS must not send us to ourselves or into the local network. Who runs an internal network names a route,
-/// or its own name server.
-bool Router::may_dial(const asio::ip::address& address, bool any_address) const {
-  if (address.is_unspecified() || address.is_multicast()) return false;
-  if (any_address || settings_.private_addresses) return true;
-  return !address.is_loopback() && !is_private(address);
 }
 
 }  // namespace postrider

@@ -10,8 +10,11 @@
 #include <vector>
 
 #include "common/config/route.h"
+#include "common/mailauth/tls_policy.h"
+#include "common/net/tls.h"
 #include "mta/outcome.h"
 #include "mta/relay_dns.h"
+#include "mta/sts_policies.h"
 #include "mta/transport.h"
 
 namespace postrider {
@@ -27,14 +30,16 @@ struct RelayLogin {
 };
 
 struct SmtpRoute final : Route {
+  std::string domain;  // that it was found for; others may share its key
   config::RouteTarget::Protocol protocol = config::RouteTarget::Protocol::smtp;
-  config::TlsLevel tls = config::TlsLevel::opportunistic;
+  TlsLevel tls = TlsLevel::opportunistic;   // that the administrator asks for
+  StsPolicies::Found sts;                   // the domain's MTA-STS policy, if it has one
   std::shared_ptr<const RelayLogin> login;  // null: none is needed
   std::vector<MxRecord> hosts;              // best first; names, or addresses as text
   uint16_t port = 25;
   std::string path;          // of a Unix socket, in place of hosts
   bool any_address = false;  // the administrator named the hosts, private addresses are meant
-  bool secure = false;       // DNSSEC vouches for the names of the hosts
+  bool secure = false;       // DNSSEC, or the administrator, vouches for the names of the hosts
 };
 using SmtpRoutePtr = std::shared_ptr<const SmtpRoute>;
 
@@ -42,12 +47,14 @@ struct RelayAddress {
   std::string host;  // for the log and for TLS
   asio::ip::tcp::endpoint endpoint;
   uint16_t preference = 0;
-  bool secure = false;  // DNSSEC vouches for the address
+  std::shared_ptr<const TlsRequirement> tls;  // of the host; null: TLS if it is offered
+  std::string tls_name;                       // what its certificate has to say, for SNI too
 };
 
 struct RelayAddresses {
   std::vector<RelayAddress> list;  // in the order in which they are tried; empty where failure is set
   std::optional<Outcome> failure;
+  std::optional<TlsRequirement> forbidden;  // why a host was left out
 };
 
 struct RouterSettings {
@@ -59,6 +66,7 @@ struct RouterSettings {
   config::TlsLevel smart_host_tls = config::TlsLevel::opportunistic;
   std::shared_ptr<const RelayLogin> smart_host_login;
   uint16_t port = 25;
+  uint16_t https_port = 443;       // of MTA-STS policies
   bool private_addresses = false;  // DNS is an internal network's: what it names may be dialled
   DnsSettings dns;
 };
@@ -69,11 +77,17 @@ class Router {
   Router(asio::io_context& loop, RouterSettings settings);
   /// For what is asked from now on. DNS stays as it was set up.
   void configure(RouterSettings settings);
+  /// Domains' MTA-STS policies are looked up from now on; it outlives this.
+  void use_policies(StsPolicies* policies) { policies_ = policies; }
+  Resolver& resolver() { return resolver_; }
 
   /// domain: as A-label, or an address literal. Never throws.
   asio::awaitable<SmtpRoutePtr> find(std::string domain);
-  /// The addresses of a route's hosts, in the order of the hosts; looked up side by side.
-  asio::awaitable<RelayAddresses> addresses(SmtpRoutePtr route);
+  /// The addresses of a route's hosts, in the order of the hosts; looked up side by side. Hosts that must not be used
+  /// by their domain's TLS policy are left out.
+  asio::awaitable<RelayAddresses> addresses(SmtpRoutePtr route, TlsNeed need = TlsNeed::as_policy);
+  /// The text of a domain's MTA-STS policy (RFC 8461 3.3), from its web server, whose certificate must be good.
+  asio::awaitable<FetchedPolicy> fetch_policy(std::string domain, std::shared_ptr<net::TlsClientContext> tls);
 
  private:
   struct Lookup;
@@ -83,12 +97,14 @@ class Router {
   void set_limits(SmtpRoute& route, const std::string& domain) const;
   const RouteLimits* limits_for(const std::string& name) const;
   asio::awaitable<void> look_up(std::shared_ptr<Lookup> lookup, size_t host);
+  asio::awaitable<void> protect(std::shared_ptr<Lookup> lookup, size_t host, bool secure, std::string canonical);
   bool may_dial(const asio::ip::address& address, bool any_address) const;
   bool is_us(const RelayAddress& address) const;
 
   asio::io_context& loop_;
   RouterSettings settings_;
   Resolver resolver_;
+  StsPolicies* policies_ = nullptr;
 };
 
 /// Sorts by preference, hosts of the same preference in random order; drops the hosts that come after us (RFC 5321 5.1:

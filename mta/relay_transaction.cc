@@ -100,9 +100,10 @@ asio::awaitable<std::vector<Outcome>> SmtpLink::attempt(RoutePtr route, const st
   while (!waiting.empty()) {
     // A reply that nobody waits for, or an end: what is on the connection cannot be told apart any more.
     if (is_open() && !connection_->is_quiet()) drop();
+    if (is_open() && need_ != message.tls) co_await close();
     unheard_ = is_open();
     Failure failed;
-    if (!is_open()) failed = co_await open();
+    if (!is_open()) failed = co_await open(message.tls);
     std::vector<size_t> later;
     if (!failed) {
       Transaction transaction{message, {}, message.reverse_path, {}, {}};
@@ -232,6 +233,7 @@ std::string SmtpLink::mail_command(const Transaction& transaction) const {
     line += " BODY=8BITMIME";
   }
   if (message.smtputf8 && extensions_.has("SMTPUTF8")) line += " SMTPUTF8";
+  if (message.tls == TlsNeed::required && extensions_.has("REQUIRETLS")) line += " REQUIRETLS";
   if (extensions_.has("DSN")) {
     if (!message.ret.empty()) line += " RET=" + message.ret;
     if (!message.envid.empty()) line += " ENVID=" + smtp::xtext_encode(message.envid);

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 
+#include "common/base/ascii.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/mail/date.h"
 #include "common/mail/header.h"
 #include "common/mail/trace.h"
 #include "common/mailauth/auth_results.h"
+#include "mta/report_reader.h"
 #include "mta/session.h"
 #include "mta/session_rules.h"
 
@@ -203,6 +205,8 @@ std::string Session::own_fields(std::string_view head) {
   if (transaction.accepted == 1) trace.recipient = transaction.first_path;
   trace.time = service_.clock.unix_time();
   transaction.message_id = find_header(head, "Message-ID").value_or("");
+  transaction.is_report = ReportReader::is_report(head);
+  transaction.waives_tls = iequals(trim(find_header(head, "TLS-Required").value_or("")), "No");  // RFC 8689 5
   std::string& added = transaction.added_fields;
   if (account_) {
     if (!find_header(head, "Date")) added += fmt::format("Date: {}\r\n", format_date_time(trace.time));
@@ -313,6 +317,9 @@ asio::awaitable<void> Session::hand_over() {
   queued.eight_bit = transaction.mail.body != smtp::Body::seven_bit || transaction.message->eight_bit();
   queued.binary = transaction.mail.body == smtp::Body::binary;
   queued.smtputf8 = transaction.mail.smtputf8;
+  queued.tls = transaction.mail.require_tls ? TlsNeed::required
+               : transaction.waives_tls     ? TlsNeed::waived
+                                            : TlsNeed::as_policy;
   queued.accepted = service_.clock.unix_time();
   queued.body = transaction.message->spool();
   for (auto& recipient : transaction.recipients) recipient.next_attempt = queued.accepted;
@@ -336,6 +343,10 @@ asio::awaitable<void> Session::hand_over() {
     co_return;
   }
   reply_accepted(*acceptance, transaction.id);
+  // Whoever signs it stands behind it (RFC 8460 5.3).
+  const bool credible = transaction.checks.find("dkim=pass") != std::string::npos;
+  if (transaction.is_report && credible && service_.reports != nullptr)
+    service_.reports->take(transaction.message->spool());
   const uint64_t size = transaction.message->size();
   ++accepted_messages_;
   octets_ += size;

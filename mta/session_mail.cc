@@ -28,6 +28,10 @@ asio::awaitable<void> Session::mail(std::string_view argument) {
     reply(parsed.error());
     co_return;
   }
+  if (parsed->require_tls && !connection_->encrypted()) {
+    reply(530, status::kEncryptionNeeded, "a message that requires TLS has to come by TLS; say STARTTLS first");
+    co_return;
+  }
   if (messages_ >= config().smtp.max_messages) {
     end_with(421, status::kPolicyTemporary, "enough messages for one connection; please make a new one");
     co_return;

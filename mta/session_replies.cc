@@ -52,6 +52,7 @@ smtp::Extensions Session::extensions() const {
   limits.rcpt_max = config().smtp.max_recipients;
   offered.add("LIMITS", smtp::format_limits(limits));
   if (offers_tls()) offered.add("STARTTLS");
+  if (connection_->encrypted()) offered.add("REQUIRETLS");
   if (offers_auth()) {
     std::string names;
     for (sasl::MechanismName name : sasl::kMechanismNames) {

@@ -25,6 +25,8 @@
 
 namespace postrider {
 
+class ReportReader;
+
 class SmtpService {
  public:
   /// Everything must outlive the service. state: the state folder. loops: of the server that calls run(). The password
@@ -43,6 +45,8 @@ class SmtpService {
     signer = outgoing;
   }
 
+  void read_reports_with(ReportReader* reader) { reports = reader; }
+
   /// One session, to its end. loop: the number of the loop that this runs on.
   asio::awaitable<void> run(std::shared_ptr<net::Connection> connection, size_t loop, Role role);
   /// What a connection above a limit is told.
@@ -57,6 +61,7 @@ class SmtpService {
   Acceptor& acceptor;
   InboundChecks* checks = nullptr;  // null: nothing is checked
   Signer* signer = nullptr;         // null: nothing is signed
+  ReportReader* reports = nullptr;  // null: reports of others are mail like any other
   store::LoginGuard guard;
   std::chrono::milliseconds failure_delay{2'000};  // before a failed login is answered
   sasl::VerifiedCache verified;

@@ -31,6 +31,8 @@ struct Transaction {
   size_t refused = 0;
   std::vector<store::QueuedRecipient> expanded;  // see store::QueuedMessage
   std::string message_id;                        // of the header; empty: none, or too long to be one
+  bool is_report = false;                        // of another server about our domains
+  bool waives_tls = false;                       // "TLS-Required: No"
   std::optional<Address> first_path;             // for the Received field of a message to one recipient
 
   store::QueueId id = 0;

@@ -28,6 +28,7 @@ constexpr std::chrono::hours kSweepAge{1};
 
 constexpr int64_t kEightBit = 1, kBinary = 2, kSmtputf8 = 4;  // message.flags
 constexpr int kKindShift = 3;                                 // two bits more: MailKind
+constexpr int kTlsShift = 5;                                  // two bits more: TlsNeed
 
 constexpr int kRandomIdBits = 19;  // beside 41 bits of milliseconds: twelve letters and digits as text
 constexpr std::string_view kSetAside = "Two processes ended while they had it in hand";
@@ -51,6 +52,7 @@ QueuedMessage message_of(const Statement& row) {
   message.binary = (row.integer(6) & kBinary) != 0;
   message.smtputf8 = (row.integer(6) & kSmtputf8) != 0;
   message.kind = static_cast<MailKind>(row.integer(6) >> kKindShift & 3);
+  message.tls = static_cast<TlsNeed>(row.integer(6) >> kTlsShift & 3);
   message.accepted = row.integer(7);
   return message;
 }
@@ -175,7 +177,8 @@ void Queue::insert(const QueuedMessage& message) {
   const Spool& body = *message.body;
   std::string spool = body.in_memory() ? std::string() : std::filesystem::path(body.path()).filename().string();
   int64_t flags = (message.eight_bit ? kEightBit : 0) | (message.binary ? kBinary : 0) |
-                  (message.smtputf8 ? kSmtputf8 : 0) | static_cast<int64_t>(message.kind) << kKindShift;
+                  (message.smtputf8 ? kSmtputf8 : 0) | static_cast<int64_t>(message.kind) << kKindShift |
+                  static_cast<int64_t>(message.tls) << kTlsShift;
   database_.prepare("INSERT INTO message VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
       .bind(message.id, message.recipients.size(), message.reverse_path, message.authenticated_as, message.client,
             message.envid, message.ret, flags, message.accepted, body.size(), spool)

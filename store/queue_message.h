@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/mailauth/tls_policy.h"
 #include "store/message_source.h"
 #include "store/types.h"
 
@@ -69,6 +70,7 @@ struct QueuedMessage {
   bool eight_bit = false;        // BODY=8BITMIME or BINARYMIME
   bool binary = false;
   bool smtputf8 = false;
+  TlsNeed tls = TlsNeed::as_policy;  // what it wants of every server on its way
   MailKind kind = MailKind::mail;
   UnixTime accepted = 0;
   std::vector<QueuedRecipient> recipients;

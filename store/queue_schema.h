@@ -9,7 +9,7 @@ namespace postrider::store {
 
 inline constexpr std::array kQueueMigrations = {
     Migration{R"sql(
--- remaining: recipients that have not ended; the message goes with the last one. flags: 1 8-bit, 2 binary, 4 SMTPUTF8, 24 MailKind.
+-- remaining: recipients that have not ended; the message goes with the last one. flags: 1 8-bit, 2 binary, 4 SMTPUTF8, 24 MailKind, 96 TlsNeed.
 -- spool: name of the body's file in spool/; empty where the body is a row.
 CREATE TABLE message(
   id INTEGER PRIMARY KEY,

@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -71,8 +72,9 @@ struct Config {
   };
 
   struct Tls {
-    std::string certificate;  // empty until load() puts STATE/tls/certificate.pem here
-    std::string key;          // empty until load() puts STATE/tls/key.pem here
+    std::string certificate;                     // empty until load() puts STATE/tls/certificate.pem here
+    std::string key;                             // empty until load() puts STATE/tls/key.pem here
+    std::vector<std::string> more_certificates;  // "certificate.pem key.pem"
   };
 
   struct Login {
@@ -102,7 +104,8 @@ struct Config {
   };
 
   struct Relay {
-    uint16_t port = 25;  // of other servers; for tests and special networks
+    uint16_t port = 25;         // of other servers; for tests and special networks
+    uint16_t https_port = 443;  // of their MTA-STS policies
     Seconds connect_timeout{30};
     Seconds command_timeout{300};
     Seconds idle_timeout{30};          // how long an unused connection is kept
@@ -113,6 +116,20 @@ struct Config {
     std::string smart_host_user;           // empty: no login
     std::string smart_host_password_file;  // its first line
     std::string smart_host_tls;            // a TlsLevel; empty: verified with a user, opportunistic without
+  };
+
+  /// Our own MTA-STS policy (RFC 8461).
+  struct MtaSts {
+    std::string address = "::";
+    uint16_t port = 0;               // HTTPS; 0: off
+    std::string mode = "testing";    // "none", "testing", "enforce"
+    std::vector<std::string> hosts;  // empty: server.hostname
+    Seconds max_age{7 * 86'400};
+  };
+
+  struct Reports {
+    std::string tls = "on";  // TLS-RPT to other domains
+    std::string from = "postmaster";
   };
 
   struct Checks {
@@ -149,12 +166,24 @@ struct Config {
   Queue queue;
   System system;
   Relay relay;
+  MtaSts mta_sts;
+  Reports reports;
   Checks checks;
   Dns dns;
   Store store;
   std::map<std::string, std::string> routes;  // domain (lower case A-label) to what parse_route() reads
   std::map<std::string, std::string> limits;  // domain or mail host to what parse_limits() reads
 
+  /// Files of certificates and their keys, those of server.hostname first.
+  std::vector<std::pair<std::string, std::string>> certificates() const {
+    std::vector<std::pair<std::string, std::string>> files{{tls.certificate, tls.key}};
+    for (const std::string& text : tls.more_certificates) {
+      const std::string certificate = text.substr(0, text.find(' '));
+      const size_t key = text.find_first_not_of(' ', certificate.size());
+      files.emplace_back(certificate, key == std::string::npos ? certificate : text.substr(key));
+    }
+    return files;
+  }
   /// STATE/name: "directory.db", "imapd.hint".
   std::string in_state(std::string_view name) const { return server.state + '/' + std::string(name); }
 };

@@ -21,6 +21,8 @@ using Queue = Config::Queue;
 using System = Config::System;
 using Relay = Config::Relay;
 using Checks = Config::Checks;
+using MtaSts = Config::MtaSts;
+using Reports = Config::Reports;
 using Login = Config::Login;
 using Store = Config::Store;
 
@@ -123,6 +125,11 @@ constexpr auto kKeys = std::to_array<Key>({
      0, 4096, "STATE/tls/certificate.pem, made self-signed when it is missing"},
     {"tls.key", Kind::text, at<&Config::tls, &Config::Tls::key>(), "A PEM file: the key of that certificate.", 0, 4096,
      "STATE/tls/key.pem"},
+    {"tls.more_certificates", Kind::text_list, at<&Config::tls, &Config::Tls::more_certificates>(),
+     "Further certificates, each with its key as \"certificate.pem key.pem\" (one name where both are in one file): "
+     "for "
+     "other host names, of which clients say which one they mean (SNI), or for the same with a key of the other kind, "
+     "RSA beside ECDSA. For which names a certificate is good it says itself."},
 
     {"login.default_domain", Kind::text, at<&Config::login, &Config::Login::default_domain>(),
      "The domain of users who log in without one; empty: whole addresses only.", 0, 255},
@@ -170,6 +177,8 @@ constexpr auto kKeys = std::to_array<Key>({
      "may always. Others' mail is sent as user@hostname."},
 
     {"relay.port", Kind::port, at<&Config::relay, &Relay::port>(), "The port of other servers.", 1},
+    {"relay.https_port", Kind::port, at<&Config::relay, &Relay::https_port>(),
+     "The port of the web servers that other domains' MTA-STS policies are fetched from.", 1},
     {"relay.connect_timeout", Kind::duration, at<&Config::relay, &Relay::connect_timeout>(),
      "How long to wait for another server to take a connection.", 1, 600},
     {"relay.command_timeout", Kind::duration, at<&Config::relay, &Relay::command_timeout>(),
@@ -195,8 +204,40 @@ constexpr auto kKeys = std::to_array<Key>({
     {"relay.smart_host_tls", Kind::text, at<&Config::relay, &Relay::smart_host_tls>(),
      "What the connection to the smart host must be: \"opportunistic\" (TLS where it is offered), \"encrypted\" (with "
      "any "
-     "certificate) or \"verified\" (with one of its name from a known authority).",
+     "certificate) or \"verified\" (with one of its name from a known authority, or one that DANE vouches for).",
      0, 32, "verified with a user, opportunistic without"},
+
+    {"mta_sts.address", Kind::text, at<&Config::mta_sts, &MtaSts::address>(),
+     "The address to serve this server's own MTA-STS policy on, for each of its domains at https://mta-sts.DOMAIN.", 1,
+     64},
+    {"mta_sts.port", Kind::port, at<&Config::mta_sts, &MtaSts::port>(),
+     "The port for it; others ask at 443. 0 turns it off."},
+    {"mta_sts.mode",
+     Kind::choice,
+     at<&Config::mta_sts, &MtaSts::mode>(),
+     "What the policy asks of others: \"testing\" to report what would fail, \"enforce\" to send nothing where this "
+     "server's certificate is not good, \"none\" to forget an earlier policy.",
+     0,
+     0,
+     {},
+     "none|testing|enforce"},
+    {"mta_sts.hosts", Kind::text_list, at<&Config::mta_sts, &MtaSts::hosts>(),
+     "The mail hosts that the policy names, all that stand in the domains' MX records; empty: server.hostname."},
+    {"mta_sts.max_age", Kind::duration, at<&Config::mta_sts, &MtaSts::max_age>(), "How long others keep the policy.",
+     86'400, kYear - 86'400},
+
+    {"reports.tls",
+     Kind::choice,
+     at<&Config::reports, &Reports::tls>(),
+     "Reports on TLS to domains that ask for them (TLS-RPT): \"on\" sends one for each day with mail to them, \"off\" "
+     "none.",
+     0,
+     0,
+     {},
+     "on|off"},
+    {"reports.from", Kind::text, at<&Config::reports, &Reports::from>(),
+     "The sender of reports, an address of a domain of this server; a local part alone is one of the first domain.", 1,
+     255},
 
     {"checks.spf",
      Kind::choice,
@@ -269,7 +310,8 @@ constexpr auto kKeys = std::to_array<Key>({
      "Domains whose mail goes to a given server instead of where DNS says, for instance \"example.net\" = "
      "\"mx.internal:25\"; \"*\" stands for all others. smtps:host:port has TLS from the first octet; lmtp:host:port "
      "and "
-     "lmtp:/path/of/a/socket speak LMTP."},
+     "lmtp:/path/of/a/socket speak LMTP. \"mx.internal:25 tls=verified\" says how the connection must be protected, in "
+     "the words of relay.smart_host_tls; opportunistic unless said."},
     {"limits", Kind::table, +[](Config& config) -> auto& { return config.limits; },
      "How fast mail may go to a domain, or to a mail host and those within that domain, for instance \"example.net\" = "
      "\"connections=4 messages_per_connection=20 messages_per_minute=300\"; each of the three may be left out."},

@@ -73,7 +73,8 @@ Result<void> validate_listeners(const Config& config) {
       {"submission.address", &config.submission.address},
       {"submissions.address", &config.submissions.address},
       {"imap.address", &config.imap.address},
-      {"imaps.address", &config.imaps.address}};
+      {"imaps.address", &config.imaps.address},
+      {"mta_sts.address", &config.mta_sts.address}};
   for (const auto& [key, address] : addresses) {
     if (!is_address(*address)) {
       return failure(

@@ -38,6 +38,16 @@ Result<RouteTarget> parse_route(std::string_view text) {
   if (istarts_with(text, "lmtp:")) target.protocol = RouteTarget::Protocol::lmtp;
   text.remove_prefix(prefix_of(target.protocol).size());
   if (target.protocol == RouteTarget::Protocol::smtp && istarts_with(text, "smtp:")) text.remove_prefix(5);
+  if (const size_t space = text.find(' '); space != std::string_view::npos) {
+    constexpr std::string_view kTls = "tls=";
+    const std::string_view option = trim(text.substr(space));
+    if (!option.starts_with(kTls))
+      return failure(fmt::format("\"{}\" is no option of a route: write tls=verified or another level.", option));
+    auto level = parse_tls_level(option.substr(kTls.size()));
+    if (!level) return failure("tls " + level.error().message);
+    target.tls = *level;
+    text = text.substr(0, space);
+  }
   if (text.starts_with('/')) {
     if (target.protocol != RouteTarget::Protocol::lmtp) {
       return failure(
@@ -58,9 +68,11 @@ Result<RouteTarget> parse_route(std::string_view text) {
 
 std::string to_string(const RouteTarget& target) {
   std::string_view prefix = prefix_of(target.protocol);
-  if (!target.path.empty()) return fmt::format("{}{}", prefix, target.path);
+  const std::string option = target.tls ? fmt::format(" tls={}", to_string(*target.tls)) : std::string();
+  if (!target.path.empty()) return fmt::format("{}{}{}", prefix, target.path, option);
   bool brackets = target.host.find(':') != std::string::npos;
-  return fmt::format("{}{}{}{}:{}", prefix, brackets ? "[" : "", target.host, brackets ? "]" : "", target.port);
+  return fmt::format("{}{}{}{}:{}{}", prefix, brackets ? "[" : "", target.host, brackets ? "]" : "", target.port,
+                     option);
 }
 
 Result<TlsLevel> parse_tls_level(std::string_view text) {

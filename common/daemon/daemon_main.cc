@@ -79,6 +79,12 @@ std::string pid_path(const Config& config, const std::string& name) {
   return config.server.pid_directory.empty() ? config.in_state(file) : config.server.pid_directory + "/" + file;
 }
 
+std::vector<net::CertificateFiles> certificate_files(const Config& config) {
+  std::vector<net::CertificateFiles> files;
+  for (auto& [certificate, key] : config.certificates()) files.push_back({certificate, key});
+  return files;
+}
+
 Result<std::shared_ptr<net::TlsStore>> open_certificate(const Config& config, bool make_missing) {
   const Config::Tls& files = config.tls;
   // One of the two may be there because the other daemon is at it: make_self_signed() waits for that, and makes nothing
@@ -89,7 +95,7 @@ Result<std::shared_ptr<net::TlsStore>> open_certificate(const Config& config, bo
       return tl::unexpected(made.error());
     }
   }
-  return net::TlsStore::open(files.certificate, files.key);
+  return net::TlsStore::open(certificate_files(config));
 }
 
 }  // namespace postrider

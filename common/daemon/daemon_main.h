@@ -30,5 +30,7 @@ std::string pid_path(const Config& config, const std::string& name);
 /// The certificate of tls.certificate and tls.key. Where neither file is there a self-signed one is made; with
 /// make_missing false nothing is opened unless both are there, and the result is null.
 Result<std::shared_ptr<net::TlsStore>> open_certificate(const Config& config, bool make_missing);
+/// All that the configuration names, that of server.hostname first.
+std::vector<net::CertificateFiles> certificate_files(const Config& config);
 
 }  // namespace postrider

@@ -16,7 +16,7 @@
 
 namespace postrider {
 
-enum class DnsType : int { a = 1, ptr = 12, mx = 15, txt = 16, aaaa = 28, srv = 33, dnskey = 48, tlsa = 52 };
+enum class DnsType : int { a = 1, cname = 5, ptr = 12, mx = 15, txt = 16, aaaa = 28, srv = 33, dnskey = 48, tlsa = 52 };
 
 struct DnsAnswer {
   enum class Status {
@@ -27,6 +27,7 @@ struct DnsAnswer {
   };
   Status status = Status::failed;
   std::vector<std::string> records;  // RDATA as it is on the wire, names uncompressed
+  std::string canonical;             // where CNAMEs led to, lower case; empty: there was none, or nobody looked
   bool secure = false;               // validated by DNSSEC
   uint32_t ttl = 0;                  // seconds that it may be kept
   std::string reason;                // failed: why, for people

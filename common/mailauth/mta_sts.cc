@@ -1,8 +1,10 @@
 #include "common/mailauth/mta_sts.h"
 
 #include <fmt/format.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
+#include <array>
 
 #include "common/base/ascii.h"
 #include "common/base/number.h"
@@ -77,6 +79,22 @@ std::optional<std::string> policy_id(const DnsAnswer& answer) {
     if (!good || id) return std::nullopt;  // several are as good as none
     id = std::string(tag->value);
   }
+  return id;
+}
+
+std::string own_policy(std::string_view mode, const std::vector<std::string>& hosts, const std::string& hostname,
+                       Seconds max_age) {
+  std::string text = fmt::format("version: {}\r\nmode: {}\r\n", kVersion, mode);
+  for (const std::string& host : hosts) text += fmt::format("mx: {}\r\n", host);
+  if (hosts.empty()) text += fmt::format("mx: {}\r\n", hostname);
+  return text + fmt::format("max_age: {}\r\n", max_age.count());
+}
+
+std::string own_policy_id(std::string_view text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> hash{};
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash.data());
+  std::string id;
+  for (size_t i = 0; i < kMaxId / 2; ++i) id += fmt::format("{:02x}", hash[i]);
   return id;
 }
 

@@ -30,6 +30,11 @@ struct Policy {
 /// The id of the record at _mta-sts.DOMAIN: another one than before means another policy (3.1). Nothing: the domain has
 /// no MTA-STS.
 std::optional<std::string> policy_id(const DnsAnswer& answer);
+/// The text of a policy of our own. mode: none, testing, enforce; hosts empty: hostname alone.
+std::string own_policy(std::string_view mode, const std::vector<std::string>& hosts, const std::string& hostname,
+                       Seconds max_age);
+/// The id for its record: another text has another one.
+std::string own_policy_id(std::string_view text);
 /// "https://mta-sts.example.org/.well-known/mta-sts.txt".
 std::string policy_url(const std::string& domain);
 /// text: the body of a 200 answer with the type text/plain.

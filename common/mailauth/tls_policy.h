@@ -1,6 +1,6 @@
 // How well a hand-over to another server must be protected: DANE (RFC 7672) where its DNS is signed and holds TLSA
-// records, MTA-STS (RFC 8461) where the domain has a policy, TLS if it is offered otherwise. DANE wins; nothing ever
-// falls back below what is asked for.
+// records, MTA-STS (RFC 8461) where the domain has a policy, what the route or the message (RFC 8689) asks for, TLS if
+// it is offered otherwise. DANE wins; nothing ever falls back below what is asked for.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,9 @@ namespace postrider {
 
 constexpr size_t kMaxTlsaRecords = 50;  // of one host that are looked at
 
-/// RFC 6698 2.1, with the meaning of RFC 7672 3.1.
-struct TlsaRecord {
-  uint8_t usage = 0;     // 2: the authority's certificate; 3: the host's own
-  uint8_t selector = 0;  // 0: the certificate; 1: its key
-  uint8_t matching = 0;  // 0: all of it; 1: SHA-256; 2: SHA-512
-  std::string data;
-};
-/// Nothing where the record cannot be used for SMTP: usages 0 and 1 cannot, and what is malformed or unknown.
-std::optional<TlsaRecord> parse_usable_tlsa(std::string_view rdata);
+/// Whether a TLSA record (RFC 6698 2.1) can be used for SMTP: usages 0 and 1 cannot (RFC 7672 3.1.3), nor can what is
+/// malformed or unknown.
+bool is_usable_tlsa(std::string_view rdata);
 /// "_25._tcp.mx.example.org".
 std::string tlsa_name(std::string_view host, uint16_t port);
 
@@ -37,19 +31,31 @@ enum class TlsLevel {
 };
 std::string_view to_string(TlsLevel level);
 
+/// What a message says about it (RFC 8689).
+enum class TlsNeed {
+  as_policy,
+  required,  // REQUIRETLS: protected on its whole way, or not at all
+  waived,    // "TLS-Required: No": rather in clear than not at all
+};
+
+/// Who asks for what is required; TLS-RPT has words for the first three (RFC 8460 4.2).
+enum class TlsAuthority { nobody, sts, dane, route, message };
+
 struct TlsRequirement {
   TlsLevel level = TlsLevel::opportunistic;
-  std::vector<TlsaRecord> tlsa;  // for dane
-  std::string reason;            // for the log and `mailctl trace`
+  TlsAuthority authority = TlsAuthority::nobody;
+  std::vector<std::string> tlsa;  // for dane: RDATA of the usable records
+  std::string reason;             // for the log and `mailctl trace`
 };
 
 /// What is known of one host of a domain. Answers that were not asked for are null.
 struct TlsFacts {
   std::string host;
-  bool host_secure = false;         // the answer for the MX records and for the host's addresses is validated by DNSSEC
-  const DnsAnswer* tlsa = nullptr;  // asked for where host_secure
+  bool name_secure = false;          // DNSSEC, or the administrator, vouches that mail is to go to this host
+  const DnsAnswer* tlsa = nullptr;   // asked for where name_secure, and DNSSEC vouches for the host's addresses too
   const sts::Policy* sts = nullptr;  // the domain's, as far as it is not too old
-  bool needs_tls = false;            // the message asks for it (REQUIRETLS, RFC 8689), or the route does
+  TlsLevel asked = TlsLevel::opportunistic;  // by the route: opportunistic, encrypted or verified
+  TlsNeed need = TlsNeed::as_policy;
 };
 TlsRequirement decide_tls(const TlsFacts& facts);
 

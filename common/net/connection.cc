@@ -207,11 +207,12 @@ asio::awaitable<bool> Connection::start_tls(std::shared_ptr<TlsServerContext> co
   co_return clean;
 }
 
-asio::awaitable<void> Connection::start_tls_client(std::shared_ptr<TlsClientContext> context, std::string host_name) {
+asio::awaitable<void> Connection::start_tls_client(std::shared_ptr<TlsClientContext> context, std::string host_name,
+                                                   DaneAnchors dane) {
   co_await flush();
   if (!input().empty()) impl_->fail(EndReason::tls_failed, "the server sent plain text after its reply to STARTTLS");
   std::string peer = fmt::format("{} {} {}", host_name, remote_address(), remote_port());
-  if (!impl_->stream().begin_client(std::move(context), host_name, std::move(peer))) {
+  if (!impl_->stream().begin_client(std::move(context), host_name, std::move(peer), dane)) {
     impl_->fail(EndReason::tls_failed, "no memory");
   }
   co_await handshake();

@@ -84,9 +84,10 @@ class Connection {
   /// injection, RFC 3207 4.2); false where some was. Throws ConnectionEnded (tls_failed).
   asio::awaitable<bool> start_tls(std::shared_ptr<TlsServerContext> context);
   /// Client side handshake. host_name: for SNI and for TlsSession::verified; an address is allowed. Takes up the
-  /// session of an earlier connection to the same name, address and port where there is one. Throws ConnectionEnded
-  /// (tls_failed), also for plain text that was read ahead.
-  asio::awaitable<void> start_tls_client(std::shared_ptr<TlsClientContext> context, std::string host_name);
+  /// session of an earlier connection to the same name, address and port where there is one, and dane is empty. Throws
+  /// ConnectionEnded (tls_failed), also for plain text that was read ahead.
+  asio::awaitable<void> start_tls_client(std::shared_ptr<TlsClientContext> context, std::string host_name,
+                                         DaneAnchors dane = {});
   bool encrypted() const;
   /// Protocol and cipher, for trace fields; empty text when not encrypted.
   TlsSession tls() const;

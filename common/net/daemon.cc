@@ -178,15 +178,17 @@ void Signals::wait() {
   });
 }
 
-Result<std::shared_ptr<TlsStore>> TlsStore::open(std::string certificate_file, std::string key_file) {
+Result<std::shared_ptr<TlsStore>> TlsStore::open(std::vector<CertificateFiles> files) {
   std::shared_ptr<TlsStore> store(new TlsStore);
-  if (auto done = store->use(std::move(certificate_file), std::move(key_file)); !done)
-    return tl::unexpected(done.error());
+  if (auto done = store->use(std::move(files)); !done) return tl::unexpected(done.error());
   return store;
 }
 
 std::string TlsStore::stamp() const {
-  return file_stamp(certificate_file_) + '|' + file_stamp(key_file_);
+  std::string all;
+  for (const CertificateFiles& files : files_)
+    all += fmt::format("{}|{}|", file_stamp(files.certificate), file_stamp(files.key));
+  return all;
 }
 
 std::shared_ptr<TlsServerContext> TlsStore::current() const {
@@ -194,12 +196,11 @@ std::shared_ptr<TlsServerContext> TlsStore::current() const {
   return current_;
 }
 
-Result<void> TlsStore::use(std::string certificate_file, std::string key_file) {
-  auto context = TlsServerContext::load(certificate_file, key_file);
+Result<void> TlsStore::use(std::vector<CertificateFiles> files) {
+  auto context = TlsServerContext::load(files);
   if (!context) return tl::unexpected(context.error());
   std::lock_guard lock(mutex_);
-  certificate_file_ = std::move(certificate_file);
-  key_file_ = std::move(key_file);
+  files_ = std::move(files);
   stamp_ = stamp();
   current_ = std::move(*context);
   return {};
@@ -211,13 +212,13 @@ bool TlsStore::reload_if_changed() {
   if (now == stamp_) return false;
   // A pair that is only half replaced fails, and is tried again when the other half is there.
   stamp_ = std::move(now);
-  auto context = TlsServerContext::load(certificate_file_, key_file_);
+  auto context = TlsServerContext::load(files_);
   if (!context) {
     log_warn("certificate_kept", {{"error", context.error().message}});
     return false;
   }
   current_ = std::move(*context);
-  log_info("certificate_loaded", {{"file", certificate_file_}});
+  log_info("certificate_loaded", {{"file", files_.front().certificate}});
   return true;
 }
 

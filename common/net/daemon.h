@@ -61,7 +61,7 @@ class Signals {
 class TlsStore {
  public:
   /// Loads the files; the error is a sentence.
-  static Result<std::shared_ptr<TlsStore>> open(std::string certificate_file, std::string key_file);
+  static Result<std::shared_ptr<TlsStore>> open(std::vector<CertificateFiles> files);
 
   /// For the next handshake; sessions keep what they have.
   std::shared_ptr<TlsServerContext> current() const;
@@ -69,7 +69,7 @@ class TlsStore {
   /// True: there is a new one.
   bool reload_if_changed();
   /// Other files from now on (configuration); the old ones stay where the new ones cannot be used.
-  Result<void> use(std::string certificate_file, std::string key_file);
+  Result<void> use(std::vector<CertificateFiles> files);
   /// Looks every half minute, as long as the loop runs.
   void watch(asio::io_context& loop);
 
@@ -78,7 +78,8 @@ class TlsStore {
   std::string stamp() const;
 
   mutable std::mutex mutex_;
-  std::string certificate_file_, key_file_, stamp_;
+  std::vector<CertificateFiles> files_;
+  std::string stamp_;
   std::shared_ptr<TlsServerContext> current_;
   std::shared_ptr<asio::steady_timer> timer_;
 };

@@ -25,6 +25,9 @@ using BioPtr = std::unique_ptr<BIO, OpensslDeleter<BIO_free_all>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslDeleter<EVP_PKEY_free>>;
 using CertificatePtr = std::unique_ptr<X509, OpensslDeleter<X509_free>>;
 
+/// What all contexts have: TLS 1.2 or newer, ciphers with forward secrecy. Throws std::runtime_error.
+SslContextPtr make_tls_context(const SSL_METHOD* method);
+
 /// Why the last call of OpenSSL on this thread failed; empties the thread's error queue.
 std::string openssl_error();
 

@@ -24,6 +24,22 @@ bool is_ip_address(const std::string& text) {
   return inet_pton(AF_INET, text.c_str(), bytes) == 1 || inet_pton(AF_INET6, text.c_str(), bytes) == 1;
 }
 
+std::string_view result_type(long result) {
+  switch (result) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return "certificate-host-mismatch";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return "certificate-expired";
+    case X509_V_ERR_DANE_NO_MATCH:
+    case X509_V_OK:  // no TLSA record could be used
+      return "validation-failure";
+    default:
+      return "certificate-not-trusted";
+  }
+}
+
 /// OpenSSL writes with write(2), which has no MSG_NOSIGNAL.
 void ignore_broken_pipes() {
   [[maybe_unused]] static const auto once = std::signal(SIGPIPE, SIG_IGN);
@@ -112,11 +128,32 @@ bool Stream::begin_server(SSL_CTX* context) {
   return true;
 }
 
-bool Stream::begin_client(std::shared_ptr<TlsClientContext> context, const std::string& host_name, std::string peer) {
+/// Only what fits a TLSA record is verified (RFC 7671 5): with usage 3 it alone, with usage 2 the name as well.
+bool Stream::anchor(const std::string& host_name, const DaneAnchors& dane) {
+  if (SSL_dane_enable(tls_.get(), host_name.c_str()) != 1) return false;
+  SSL_dane_set_flags(tls_.get(), DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+  for (const std::string& name : dane.names) {
+    if (SSL_add1_host(tls_.get(), name.c_str()) != 1) return false;
+  }
+  int usable = 0;
+  for (const std::string& rdata : dane.tlsa) {
+    if (rdata.size() < 4) continue;
+    const auto* octets = reinterpret_cast<const unsigned char*>(rdata.data());
+    if (SSL_dane_tlsa_add(tls_.get(), octets[0], octets[1], octets[2], octets + 3, rdata.size() - 3) == 1) ++usable;
+  }
+  no_anchor_ = usable == 0;
+  ERR_clear_error();
+  return true;
+}
+
+bool Stream::begin_client(std::shared_ptr<TlsClientContext> context, const std::string& host_name, std::string peer,
+                          const DaneAnchors& dane) {
   client_ = std::move(context);
   peer_ = std::move(peer);
   if (!begin(client_->native())) return false;
   SSL_set_connect_state(tls_.get());
+  // No session is resumed there: the records may have changed since.
+  if (!dane.tlsa.empty()) return anchor(host_name, dane);
   client_->prepare(tls_.get(), &peer_);
   if (host_name.empty()) return true;
   if (is_ip_address(host_name))
@@ -150,7 +187,13 @@ TlsSession Stream::session() const {
   session.bits = SSL_get_cipher_bits(tls_.get(), nullptr);
   if (const char* name = SSL_get_servername(tls_.get(), TLSEXT_NAMETYPE_host_name)) session.server_name = name;
   session.resumed = SSL_session_reused(tls_.get()) == 1;
-  session.verified = SSL_get0_peer_certificate(tls_.get()) != nullptr && SSL_get_verify_result(tls_.get()) == X509_V_OK;
+  const long result = SSL_get_verify_result(tls_.get());
+  session.verified = SSL_get0_peer_certificate(tls_.get()) != nullptr && result == X509_V_OK && !no_anchor_;
+  if (!session.verified) {
+    session.trouble = X509_verify_cert_error_string(result);
+    session.failure = result_type(result);
+  }
+  session.no_anchor = no_anchor_;
   return session;
 }
 

@@ -31,7 +31,8 @@ class Stream {
   /// Begin; then handshake() until done. False: OpenSSL has no memory.
   bool begin_server(SSL_CTX* context);
   /// peer: what tells whose session may be resumed.
-  bool begin_client(std::shared_ptr<TlsClientContext> context, const std::string& host_name, std::string peer);
+  bool begin_client(std::shared_ptr<TlsClientContext> context, const std::string& host_name, std::string peer,
+                    const DaneAnchors& dane);
   Outcome handshake();
   /// Tells the peer that nothing more comes (close_notify), if that can be done at once.
   void finish();
@@ -47,6 +48,7 @@ class Stream {
 
  private:
   bool begin(SSL_CTX* context);
+  bool anchor(const std::string& host_name, const DaneAnchors& dane);
   Outcome explain(int result, bool handshaking);
   Outcome write_tls(std::string_view octets);
 
@@ -55,6 +57,7 @@ class Stream {
   std::string peer_;
   SslPtr tls_;
   bool established_ = false;
+  bool no_anchor_ = false;
   bool broken_ = false;
   std::string error_;
 };

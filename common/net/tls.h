@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "common/base/result.h"
 
@@ -19,23 +20,52 @@ struct TlsSession {
   std::string cipher;    // "TLS_AES_256_GCM_SHA384"
   int bits = 0;
   std::string server_name;  // SNI, as sent
-  bool verified = false;    // client side: the certificate is valid for that name and leads to an authority
-  bool resumed = false;     // goes on with the secrets of an earlier connection
+  // Client side: the certificate is valid for that name and leads to an authority, or fits a TLSA record.
+  bool verified = false;
+  std::string trouble;     // why it is not
+  std::string failure;     // the same as a result type of TLS-RPT (RFC 8460 4.3.1)
+  bool no_anchor = false;  // there were TLSA records, and OpenSSL can use none of them (RFC 7672 2.2)
+  bool resumed = false;    // goes on with the secrets of an earlier connection
 };
 
+/// What DNSSEC says of a server's certificate (RFC 7672).
+struct DaneAnchors {
+  std::vector<std::string> tlsa;   // RDATA; empty: nothing, authorities and the name decide
+  std::vector<std::string> names;  // that the certificate may have besides the host's, where usage 2 looks at names
+};
+
+/// PEM files: the chain, leaf first, and its key.
+struct CertificateFiles {
+  std::string certificate, key;
+  bool operator==(const CertificateFiles&) const = default;
+};
+
+constexpr size_t kMaxCertificates = 1'000;  // of a server
+
+/// What a server shows: the certificates that are good for the name that the client asks for (SNI), one of each kind of
+/// key; those for the first certificate's names where it asks for none, or for one that nobody here has.
 class TlsServerContext {
  public:
-  /// PEM files: the chain, leaf first, and its key. The error names the file and what to do.
+  /// The error names the file and what to do. certificates: one at least.
+  static Result<std::shared_ptr<TlsServerContext>> load(const std::vector<CertificateFiles>& certificates);
   static Result<std::shared_ptr<TlsServerContext>> load(const std::string& certificate_file,
-                                                        const std::string& key_file);
+                                                        const std::string& key_file) {
+    return load({{certificate_file, key_file}});
+  }
   ~TlsServerContext();
   TlsServerContext(const TlsServerContext&) = delete;
   TlsServerContext& operator=(const TlsServerContext&) = delete;
   SSL_CTX* native() const { return context_; }
 
  private:
-  explicit TlsServerContext(SSL_CTX* context) : context_(context) {}
+  explicit TlsServerContext(SSL_CTX* context);
+  struct Certificate;
+  static int choose(SSL* tls, void* self);
+  std::vector<const Certificate*> fitting(const char* name) const;
+
   SSL_CTX* context_;
+  std::vector<std::unique_ptr<Certificate>> certificates_;
+  std::vector<const Certificate*> default_;
 };
 
 constexpr size_t kMaxTlsSessions = 2'000;  // that are kept to be resumed

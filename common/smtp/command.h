@@ -39,6 +39,7 @@ struct MailCommand {
   std::optional<uint64_t> size;         // SIZE= (RFC 1870); a number beyond uint64 is its greatest value
   Body body = Body::seven_bit;          // BODY= (RFC 6152, RFC 3030)
   bool smtputf8 = false;                // RFC 6531
+  bool require_tls = false;             // REQUIRETLS (RFC 8689)
   Ret ret = Ret::none;
   std::optional<std::string> envid;  // ENVID=, decoded (RFC 3461 4.4)
   std::optional<std::string> auth;   // AUTH=, decoded: an address or "<>" (RFC 4954 section 5)

@@ -150,6 +150,10 @@ std::optional<Reply> apply(MailCommand& command, const Parameter& parameter, See
     bit = 4;
     command.envid = value && value->size() <= kMaxEnvid ? xtext_decode(*value) : std::nullopt;
     if (!command.envid || !is_printable(*command.envid)) return wrong("takes at most 100 characters of xtext");
+  } else if (is("REQUIRETLS")) {
+    bit = 6;
+    if (value) return wrong("takes no value");
+    command.require_tls = true;
   } else if (is("AUTH") && auth_offered) {
     bit = 5;
     command.auth = value ? xtext_decode(*value) : std::nullopt;

@@ -38,6 +38,7 @@ inline constexpr Code kNotAuthorized = "5.7.1";           // delivery not author
 inline constexpr Code kBadCredentials = "5.7.8";          // authentication credentials invalid
 inline constexpr Code kSpfFailed = "5.7.23";              // SPF validation failed (RFC 7372)
 inline constexpr Code kAuthenticationUnknown = "4.7.24";  // SPF validation error; of DNS (RFC 7372)
+inline constexpr Code kEncryptionNeeded = "5.7.10";       // encryption needed (RFC 8689)
 inline constexpr Code kEncryptionRequired = "5.7.11";     // encryption required for requested authentication mechanism
 
 }  // namespace postrider::smtp::status

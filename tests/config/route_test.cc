@@ -18,8 +18,8 @@ TEST(ParseRoute, ReadsEveryKind) {
 }
 
 TEST(ParseRoute, SaysWhatIsWrong) {
-  for (const char* text : {"", "mx.internal", "mx.internal:0", "mx.internal:99999", ":25",
-                           "lmtp:", "smtps:", "lmtp:host", "2001:db8::1:25"}) {
+  for (const char* text : {"", "mx.internal", "mx.internal:0", "mx.internal:99999", ":25", "a:25 tls=",
+                           "a:25 tls=always", "a:25 verified", "lmtp:", "smtps:", "lmtp:host", "2001:db8::1:25"}) {
     EXPECT_FALSE(parse_route(text)) << text;
   }
   EXPECT_NE(parse_route("/run/store.sock").error().message.find("lmtp:/run/store.sock"), std::string::npos);
@@ -27,8 +27,8 @@ TEST(ParseRoute, SaysWhatIsWrong) {
 }
 
 TEST(ParseRoute, IsWrittenAsItIsRead) {
-  for (const char* text :
-       {"mx.internal:25", "[2001:db8::1]:25", "smtps:a:465", "lmtp:[::1]:24", "lmtp:/run/store.sock"}) {
+  for (const char* text : {"mx.internal:25", "mx.internal:25 tls=verified", "lmtp:[::1]:24 tls=encrypted",
+                           "[2001:db8::1]:25", "smtps:a:465", "lmtp:[::1]:24", "lmtp:/run/store.sock"}) {
     EXPECT_EQ(to_string(parse_route(text).value()), text);
   }
 }

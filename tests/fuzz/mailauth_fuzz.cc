@@ -4,10 +4,14 @@
 #include <cstdlib>
 #include <string>
 
+#include "common/http/http.h"
 #include "common/mail/header.h"
 #include "common/mailauth/auth_results.h"
+#include "common/mailauth/gzip.h"
+#include "common/mailauth/mta_sts.h"
 #include "common/mailauth/spf_macro.h"
 #include "common/mailauth/spf_record.h"
+#include "common/mailauth/tls_report.h"
 
 using namespace postrider;
 
@@ -63,5 +67,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static_cast<void>(dkim::parse_key_record(text));
   static_cast<void>(dmarc::parse_record(text));
   check_results(text);
+  static_cast<void>(sts::parse_policy(text));
+  static_cast<void>(tls_report::parse(text));
+  static_cast<void>(gunzip(text, 100'000));
+  static_cast<void>(http::parse_request(text));
+  for (bool ended : {false, true}) static_cast<void>(http::parse_response(text, ended, 1'000));
   return 0;
 }

@@ -112,7 +112,7 @@ Transcript::Transcript(const Options& options) : state_(fresh_folder()) {
   if (options.tls) {
     std::string certificate = state_ / "certificate.pem", key = state_ / "key.pem";
     EXPECT_TRUE(net::make_self_signed(certificate, key, config.server.hostname));
-    tls = *net::TlsStore::open(certificate, key);
+    tls = *net::TlsStore::open({{certificate, key}});
   }
   server_ = std::make_unique<net::Server>(2, net::ConnectionLimits());
   service_ = std::make_unique<ImapService>(config, *server_, tls, clock_);

@@ -66,12 +66,12 @@ TEST(MtaSts, RecordsNameAPolicy) {
 }
 
 TEST(TlsPolicy, TlsaRecordsThatCanBeUsed) {
-  EXPECT_TRUE(parse_usable_tlsa(tlsa(3, 1, 1, 32)));
-  EXPECT_TRUE(parse_usable_tlsa(tlsa(2, 0, 2, 64)));
-  EXPECT_TRUE(parse_usable_tlsa(tlsa(3, 0, 0, 500)));
+  EXPECT_TRUE(is_usable_tlsa(tlsa(3, 1, 1, 32)));
+  EXPECT_TRUE(is_usable_tlsa(tlsa(2, 0, 2, 64)));
+  EXPECT_TRUE(is_usable_tlsa(tlsa(3, 0, 0, 500)));
   for (const auto& rdata : {tlsa(0, 1, 1, 32), tlsa(1, 1, 1, 32), tlsa(3, 2, 1, 32), tlsa(3, 1, 3, 32),
                             tlsa(3, 1, 1, 31), tlsa(3, 1, 2, 32), tlsa(3, 1, 0, 0), std::string()}) {
-    EXPECT_FALSE(parse_usable_tlsa(rdata));
+    EXPECT_FALSE(is_usable_tlsa(rdata));
   }
 }
 
@@ -82,7 +82,7 @@ TEST(TlsPolicy, DaneWinsAndNeverFallsBack) {
   DnsAnswer failed;
   const auto level = [&](const DnsAnswer* answer, bool secure, const sts::Policy* sts,
                          const char* host = "mail.example.com") {
-    return decide_tls({host, secure, answer, sts, false}).level;
+    return decide_tls({host, secure, answer, sts}).level;
   };
   EXPECT_EQ(level(&good, true, nullptr), TlsLevel::dane);
   EXPECT_EQ(level(&good, true, &policy, "elsewhere.example"), TlsLevel::dane);
@@ -92,19 +92,51 @@ TEST(TlsPolicy, DaneWinsAndNeverFallsBack) {
   EXPECT_EQ(level(&none, true, nullptr), TlsLevel::opportunistic);
   EXPECT_EQ(level(&unsigned_zone, true, nullptr), TlsLevel::opportunistic);
   EXPECT_EQ(level(&good, false, nullptr), TlsLevel::opportunistic);
-  EXPECT_EQ(decide_tls({"mail.example.com", true, &good, nullptr, false}).tlsa.size(), 1U);
+  EXPECT_EQ(decide_tls({"mail.example.com", true, &good}).tlsa.size(), 1U);
 }
 
 TEST(TlsPolicy, MtaStsIsEnforcedWhenItSaysSo) {
   auto policy = *sts::parse_policy(kPolicy);
-  const auto level = [&](const char* host) { return decide_tls({host, false, nullptr, &policy, false}).level; };
+  const auto level = [&](const char* host) { return decide_tls({host, false, nullptr, &policy}).level; };
   EXPECT_EQ(level("mail.example.com"), TlsLevel::verified);
   EXPECT_EQ(level("evil.example"), TlsLevel::impossible);
   policy.mode = Mode::testing;
   EXPECT_EQ(level("evil.example"), TlsLevel::opportunistic);
   policy.mode = Mode::none;
   EXPECT_EQ(level("evil.example"), TlsLevel::opportunistic);
-  EXPECT_EQ(decide_tls({"a.example", false, nullptr, nullptr, true}).level, TlsLevel::verified);
+}
+
+TEST(TlsPolicy, TheRouteAndTheMessageAskToo) {
+  auto policy = *sts::parse_policy(kPolicy);
+  const DnsAnswer good = answer_of({tlsa(3, 1, 1, 32)}), unusable = answer_of({tlsa(1, 0, 1, 32)});
+  DnsAnswer failed;
+  TlsFacts facts{"mail.example.com"};
+  const auto level = [&](TlsLevel asked, TlsNeed need) {
+    facts.asked = asked;
+    facts.need = need;
+    return decide_tls(facts).level;
+  };
+  EXPECT_EQ(level(TlsLevel::encrypted, TlsNeed::as_policy), TlsLevel::encrypted);
+  EXPECT_EQ(level(TlsLevel::verified, TlsNeed::as_policy), TlsLevel::verified);
+  EXPECT_EQ(level(TlsLevel::opportunistic, TlsNeed::required), TlsLevel::impossible) << "nobody vouches for the name";
+  EXPECT_EQ(level(TlsLevel::verified, TlsNeed::waived), TlsLevel::verified) << "the route is the administrator's";
+  policy.mode = Mode::testing;
+  facts.sts = &policy;
+  EXPECT_EQ(level(TlsLevel::opportunistic, TlsNeed::required), TlsLevel::verified) << "the policy knows the host";
+  policy.mode = Mode::enforce;
+  EXPECT_EQ(level(TlsLevel::opportunistic, TlsNeed::waived), TlsLevel::opportunistic);
+  facts.sts = nullptr;
+  facts.name_secure = true;
+  EXPECT_EQ(level(TlsLevel::opportunistic, TlsNeed::required), TlsLevel::verified);
+  facts.tlsa = &good;
+  EXPECT_EQ(level(TlsLevel::verified, TlsNeed::required), TlsLevel::dane);
+  EXPECT_EQ(level(TlsLevel::opportunistic, TlsNeed::waived), TlsLevel::opportunistic);
+  facts.tlsa = &unusable;
+  EXPECT_EQ(level(TlsLevel::opportunistic, TlsNeed::required), TlsLevel::verified);
+  EXPECT_EQ(level(TlsLevel::verified, TlsNeed::as_policy), TlsLevel::verified);
+  facts.tlsa = &failed;
+  EXPECT_EQ(level(TlsLevel::verified, TlsNeed::as_policy), TlsLevel::impossible);
+  EXPECT_EQ(level(TlsLevel::opportunistic, TlsNeed::waived), TlsLevel::opportunistic);
 }
 
 }  // namespace

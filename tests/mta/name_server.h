@@ -23,9 +23,10 @@ namespace postrider {
 class NameServer {
  public:
   /// records: "example.test. MX 10 mx.example.test."; refused: names below which every question is refused, which a
-  /// resolver takes for a failure.
-  explicit NameServer(const std::vector<std::string>& records, const std::vector<std::string>& refused = {}) {
-    sign();
+  /// resolver takes for a failure; in_zone: lines for the signed zone, below signed.test.
+  explicit NameServer(const std::vector<std::string>& records, const std::vector<std::string>& refused = {},
+                      const std::vector<std::string>& in_zone = {}) {
+    sign(in_zone);
     for (int tries = 0; tries < 5; ++tries) {
       start(records, refused);
       if (wait_until_it_answers()) return;
@@ -46,7 +47,9 @@ class NameServer {
 
  private:
   /// Signs a small zone with keys of this moment.
-  void sign() {
+  void sign(const std::vector<std::string>& lines) {
+    std::string more;
+    for (const std::string& line : lines) more += fmt::format(" '{}'", line);
     const std::string script = fmt::format(
         "cd {} && right=$(ldns-keygen -a ECDSAP256SHA256 -k signed.test) && wrong=$(ldns-keygen -a ECDSAP256SHA256 -k "
         "signed.test)"
@@ -55,8 +58,8 @@ class NameServer {
         "ns.signed.test.'"
         " 'ns.signed.test. 300 IN A 127.0.0.1' 'signed.test. 300 IN MX 10 mx.signed.test.' 'mx.signed.test. 300 IN A "
         "127.0.0.5'"
-        " > zone && ldns-signzone -f zone.signed zone $right",
-        folder_.path());
+        "{} > zone && ldns-signzone -f zone.signed zone $right",
+        folder_.path(), more);
     if (std::system(script.c_str()) != 0)
       throw std::runtime_error("ldns-signzone does not work; scripts/setup test installs it");
   }

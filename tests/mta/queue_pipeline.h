@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "mta/queue_runner.h"
+#include "mta/tls_reporter.h"
 #include "tests/store/temp_state.h"
 
 namespace postrider {
@@ -162,6 +163,7 @@ class Pipeline : public testing::Test {
   std::condition_variable changed_;
   std::map<store::AccountId, size_t> hints_;
   net::Hint last_hint_;
+  TlsReporter reporter_{state_.path(), clock_};  // the runner's relay's
   std::unique_ptr<QueueRunner> runner_;
 };
 

@@ -150,9 +150,13 @@ void RelayServer::use_tls(const std::string& host_name, bool wrapped) {
   const std::string key = folder_.path() + "/key.pem";
   if (auto made = net::make_self_signed(certificate_, key, host_name); !made)
     throw std::runtime_error(made.error().message);
-  tls_ = net::TlsServerContext::load(certificate_, key).value();
   wrapped_ = wrapped;
-  if (!wrapped) reply("EHLO", "250-server\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 SIZE 1000000");
+  use_certificate(certificate_, key);
+}
+
+void RelayServer::use_certificate(const std::string& certificate, const std::string& key) {
+  tls_ = net::TlsServerContext::load(certificate, key).value();
+  if (!wrapped_) reply("EHLO", "250-server\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 SIZE 1000000");
 }
 
 void RelayServer::want_login(const std::string& mechanisms, const std::string& user, const std::string& password) {

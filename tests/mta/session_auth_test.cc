@@ -221,6 +221,35 @@ TEST_F(AuthTest, StarttlsBeginsANewSession) {
   EXPECT_EQ(reply_to(*client, "AUTH PLAIN " + base64("\0alice@example.test\0secret"s)).substr(0, 3), "235");
 }
 
+TEST_F(AuthTest, AMessageCanSayHowMuchTlsItNeeds) {
+  auto client = greeted(Role::smtp);
+  go_on(*client, R"(
+    C: MAIL FROM:<carol@client.example> REQUIRETLS
+    S: 530 5.7.10 *
+    C: STARTTLS
+    S: 220 *
+    TLS)");
+  client->send("EHLO client.example\r\n");
+  std::string offered;
+  for (auto line = client->line(); line; line = client->line()) {
+    offered += *line + '\n';
+    if (line->starts_with("250 ")) break;
+  }
+  EXPECT_NE(offered.find("REQUIRETLS"), std::string::npos);
+  const auto send = [&](const std::string& parameter, const std::string& field) {
+    go_on(*client,
+          "\n    C: MAIL FROM:<carol@client.example>" + parameter +
+              "\n    S: 250 *\n    C: RCPT TO:<alice@example.test>\n    S: 250 *\n    C: DATA\n    S: 354 *\n    C: " +
+              field + "\n    C: Subject: x\n    C:\n    C: hello\n    C: .\n    S: 250 *");
+    return taken().back().envelope.tls;
+  };
+  EXPECT_EQ(send("", "A: b"), TlsNeed::as_policy);
+  EXPECT_EQ(send(" REQUIRETLS", "A: b"), TlsNeed::required);
+  EXPECT_EQ(send("", "TLS-Required: no"), TlsNeed::waived);
+  EXPECT_EQ(send("", "TLS-Required: yes"), TlsNeed::as_policy);
+  EXPECT_EQ(send(" REQUIRETLS", "TLS-Required: No"), TlsNeed::required);
+}
+
 TEST_F(AuthTest, StarttlsForgetsTheLoginAndTheTransaction) {
   auto client = logged_in();
   reply_to(*client, "MAIL FROM:<alice@example.test>");

@@ -206,7 +206,7 @@ void SessionTest::configure(const std::function<void(Config&)>& change) {
 void SessionTest::start() {
   const auto certificate = (folder / "certificate.pem").string(), key = (folder / "key.pem").string();
   ASSERT_TRUE(net::make_self_signed(certificate, key, "mx.example.test"));
-  auto tls = net::TlsStore::open(certificate, key);
+  auto tls = net::TlsStore::open({{certificate, key}});
   ASSERT_TRUE(tls) << tls.error().message;
   workers = std::make_unique<net::WorkerPool>(2);
   password_workers = std::make_unique<net::WorkerPool>(1);

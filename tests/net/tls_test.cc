@@ -233,7 +233,7 @@ TEST_F(TlsTest, AKeyOfAnotherCertificateIsRefused) {
 }
 
 TEST_F(TlsTest, AStoreTakesUpANewCertificateAndKeepsTheOldOneUntilBothFilesFit) {
-  auto store = TlsStore::open(certificate_, key_);
+  auto store = TlsStore::open({{certificate_, key_}});
   ASSERT_TRUE(store) << store.error().message;
   const auto first = (*store)->current();
   EXPECT_FALSE((*store)->reload_if_changed());

@@ -62,6 +62,8 @@ TEST(Mail, TakesEveryParameter) {
   EXPECT_EQ(mail->auth, "e=mc2@example.org");
   EXPECT_EQ(parse_mail("FROM:<> BODY=BINARYMIME RET=FULL AUTH=<>", true)->body, Body::binary);
   EXPECT_EQ(parse_mail("FROM:<> BODY=7BIT", true)->body, Body::seven_bit);
+  EXPECT_FALSE(mail->require_tls);
+  EXPECT_TRUE(parse_mail("FROM:<> RequireTLS", true)->require_tls);
 }
 
 TEST(Mail, RefusesBadPaths) {
@@ -87,6 +89,8 @@ TEST(Mail, RefusesBadParameters) {
                                      "BODY=7BIT BODY=8BITMIME",
                                      "SMTPUTF8=1",
                                      "SMTPUTF8 SMTPUTF8",
+                                     "REQUIRETLS=1",
+                                     "REQUIRETLS REQUIRETLS",
                                      "RET=HALF",
                                      "RET",
                                      "RET=FULL RET=FULL",
