@@ -69,7 +69,9 @@ struct QueuedMessage {
   bool eight_bit = false;        // BODY=8BITMIME or BINARYMIME
   bool binary = false;
   bool smtputf8 = false;
+  bool junk = false;  // goes to the mailbox for it where it stays here
   MailKind kind = MailKind::mail;
+  std::string checks;  // what was found out about it, in short, for the ledger alone
   UnixTime accepted = 0;
   std::vector<QueuedRecipient> recipients;
   std::vector<QueuedRecipient>
