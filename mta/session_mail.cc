@@ -108,6 +108,9 @@ asio::awaitable<void> Session::rcpt(std::string_view argument) {
                                    {"to", parsed->forward_path.to_string()},
                                    {"reply", refusal->text}});
     reply(*refusal);
+    if (transaction.refused > kMaxRefusedRecipients) {
+      end_with(421, status::kPolicyTemporary, "far too many recipients; good-bye");
+    }
     co_return;
   }
   add_recipients(*parsed, resolution);

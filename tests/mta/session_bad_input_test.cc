@@ -87,6 +87,19 @@ TEST_F(BadInputTest, QuotesOfSqlAreTextInEveryTable) {
   EXPECT_EQ(reply_to(*client, "RCPT TO:<bob@example.test>").substr(0, 9), "450 4.7.1");
 }
 
+TEST_F(BadInputTest, ToBeAskedToComeAgainIsNoMistake) {
+  configure([](Config& c) {
+    c.smtp.max_errors = 3;
+    c.rates.recipient = {"1/1h"};
+  });
+  auto client = greeted();
+  EXPECT_EQ(reply_to(*client, "MAIL FROM:<a@client.example>").substr(0, 3), "250");
+  EXPECT_EQ(reply_to(*client, "RCPT TO:<alice@example.test>").substr(0, 3), "250");
+  for (int n = 0; n < 10; ++n) EXPECT_EQ(reply_to(*client, "RCPT TO:<alice@example.test>").substr(0, 9), "450 4.7.1");
+  EXPECT_EQ(reply_to(*client, "RCPT TO:<bob@example.test>").substr(0, 3), "250");
+  EXPECT_EQ(reply_to(*client, "DATA").substr(0, 3), "354");
+}
+
 TEST_F(BadInputTest, StarttlsWithinAMessageIsText) {
   talk(R"(
     S: 220 *
