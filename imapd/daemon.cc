@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/log.h"
+#include "common/daemon/confine.h"
 #include "common/daemon/daemon_main.h"
 
 namespace postrider::imap {
@@ -33,16 +34,23 @@ Result<void> ImapDaemon::open() {
   auto pid_file = net::PidFile::take(pid_path(config_, "imapd"));
   if (!pid_file) return tl::unexpected(pid_file.error());
   pid_file_.emplace(std::move(*pid_file));
+  if (!config_.login.pam_service.empty()) {
+    auto helper = PamHelper::start(config_.login.pam_service);
+    if (!helper) return tl::unexpected(helper.error());
+    pam_ = std::move(*helper);
+  }
   if (auto bound = bind(); !bound) return bound;
   // A key that only root may read is read now; a certificate of our own making is to be the user's.
   if (auto opened = open_certificate(false); !opened) return opened;
   if (auto dropped = net::drop_privileges(server.user, server.group); !dropped) return dropped;
   if (auto opened = open_certificate(true); !opened) return opened;
+  confine_daemon(config_);
   return open_store();
 }
 
 Result<void> ImapDaemon::bind() {
   size_t open = 0;
+  server_.set_proxies(proxies_of(config_));
   for (const Port& port : ports()) {
     if (port.number == 0) continue;
     auto bound = listen(server_, service_, port.address, port.number, port.implicit_tls);
@@ -64,6 +72,7 @@ Result<void> ImapDaemon::open_certificate(bool make_missing) {
 Result<void> ImapDaemon::open_store() {
   try {
     service_ = std::make_unique<ImapService>(config_, server_, tls_, clock_);
+    service_->services().verified.ask_outside(pam_.get());
     // The purge of what was expunged long ago is mta's.
     maintenance_ =
         std::make_unique<store::Maintenance>(service_->services().accounts, clock_, store::Maintenance::Options());
@@ -108,6 +117,7 @@ void ImapDaemon::reload() {
   }
   set_log_level(config_.log.level);
   server_.set_limits(limits());
+  server_.set_proxies(proxies_of(config_));
   service_->set_config(config_);
   log_info("reloaded", {});
   net::notify_service_manager("READY=1");

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/mail/utf8.h"
 #include "common/net/address_limits.h"
+#include "common/sasl/app_password.h"
 #include "common/sasl/authenticator.h"
 #include "imapd/proto/list_pattern.h"
 #include "imapd/session.h"
@@ -239,14 +240,22 @@ asio::awaitable<Reply> Session::check_password(std::string user, std::string pas
   };
   bool verified = remembered();
   bool known = verified;
+  bool for_app = false;
+  const auto app_hash = sasl::app_password_hash(password);
   if (!verified && is_valid_utf8(user) && user.size() <= sasl::kMaxUserOctets) {
     auto look_up = [&] {
       found = services_.directory.with(
           [&](store::Directory& directory) { return directory.find_login(user, config_->login.default_domain); });
       verified = remembered();
+      if (!verified && found && app_hash) {
+        for_app = services_.directory.with([&](store::Directory& directory) {
+          return directory.use_app_password(found->account.id, *app_hash, sasl::kScopeImap);
+        });
+      }
     };
     co_await services_.workers.run(look_up);
   }
+  if (for_app) verified = known = true;
   if (!verified) {
     // An unknown user costs as much time as a wrong password.
     auto verify = [&] {

@@ -13,7 +13,7 @@ namespace {
 
 struct Options {
   std::string address, quota;
-  bool password_stdin = false, generate = false, delete_mail = false;
+  bool password_stdin = false, generate = false, delete_mail = false, system = false;
 };
 
 uint64_t parse_quota(const std::string& text) {
@@ -23,14 +23,20 @@ uint64_t parse_quota(const std::string& text) {
   return *octets;
 }
 
+/// The user of the same name on this system is who knows the password.
+GivenPassword system_password(const std::string& address) {
+  return {sasl::outside_password_record(address.substr(0, address.rfind('@'))), std::string()};
+}
+
 void add_account(Context& context, const Options& options) {
-  if (!options.generate && !options.password_stdin && !context.at_terminal()) {
-    throw CommandFailed("Say where the password comes from: --password-stdin or --generate.", kUsage);
+  if (!options.system && !options.generate && !options.password_stdin && !context.at_terminal()) {
+    throw CommandFailed("Say where the password comes from: --password-stdin, --generate or --system.", kUsage);
   }
   const uint64_t quota = options.quota.empty() ? context.config().store.quota : parse_quota(options.quota);
   // The directory first: what is wrong with it is said before anybody types a password.
   store::Directory& directory = context.directory();
-  const GivenPassword given = take_password(context, options.address, options.generate);
+  const GivenPassword given =
+      options.system ? system_password(options.address) : take_password(context, options.address, options.generate);
   const store::AccountInfo account = require(directory.add_account(options.address, given.record));
   if (quota > 0) require(directory.set_quota(account.address, quota));
   Json done = {{"address", account.address}, {"id", account.id}, {"quota", quota}};
@@ -52,7 +58,13 @@ void add_add(CLI::App& noun, Context& context) {
   command->add_option("ADDRESS", options->address, "The whole address, which is the login name too.")->required();
   auto* given = command->add_flag("--password-stdin", options->password_stdin,
                                   "The first line of standard input is the password.");
-  command->add_flag("--generate", options->generate, "Make a password up and print it.")->excludes(given);
+  auto* generated =
+      command->add_flag("--generate", options->generate, "Make a password up and print it.")->excludes(given);
+  command
+      ->add_flag("--system", options->system,
+                 "The password is that of the user of the same name on this system (login.pam_service).")
+      ->excludes(given)
+      ->excludes(generated);
   command
       ->add_option("--quota", options->quota,
                    "The most it may hold, as 500MiB or 2GiB; 0: no limit. Default: store.quota.")
@@ -203,6 +215,7 @@ void add_account_commands(CLI::App& app, Context& context) {
   add_show(*noun, context);
   add_switch(*noun, context, true);
   add_switch(*noun, context, false);
+  add_app_password_commands(*noun, context);
 }
 
 void add_quota_commands(CLI::App& app, Context& context) {

@@ -11,6 +11,7 @@ namespace postrider::mailctl {
 
 void add_domain_commands(CLI::App& app, Context& context);
 void add_account_commands(CLI::App& app, Context& context);
+void add_app_password_commands(CLI::App& account, Context& context);
 void add_alias_commands(CLI::App& app, Context& context);
 void add_rights_commands(CLI::App& app, Context& context);
 void add_password_command(CLI::App& app, Context& context);
@@ -24,6 +25,7 @@ void add_dkim_commands(CLI::App& app, Context& context);
 void add_dns_command(CLI::App& app, Context& context);
 void add_report_commands(CLI::App& app, Context& context);
 void add_ban_commands(CLI::App& app, Context& context);
+void add_limit_commands(CLI::App& app, Context& context);
 void add_doctor_command(CLI::App& app, Context& context);
 
 /// The long text of --help: what the command does, examples (lines with two blanks before), and what all commands

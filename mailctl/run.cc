@@ -71,6 +71,7 @@ void build(CLI::App& app, Context& context) {
   add_config_commands(app, context);
   add_report_commands(app, context);
   add_ban_commands(app, context);
+  add_limit_commands(app, context);
   add_dkim_commands(app, context);
   add_dns_command(app, context);
   add_doctor_command(app, context);

@@ -103,6 +103,7 @@ Json json_of(const store::TracedMessage& message, Places& places) {
                  {"client", or_null(message.client)},
                  {"authenticated_as", or_null(message.authenticated_as)},
                  {"message_id", or_null(message.message_id)},
+                 {"checks", or_null(message.checks)},
                  {"size", message.size},
                  {"recipient_count", message.recipient_count},
                  {"recipients", Json::array()}};
@@ -175,6 +176,7 @@ void tell(Context& context, const store::TracedMessage& message, Places& places)
                           message.authenticated_as.empty() ? "" : ", logged in as " + message.authenticated_as));
   context.say(fmt::format("  Came from   {}", message.client.empty() ? "this server itself" : message.client));
   if (!message.message_id.empty()) context.say(fmt::format("  Message-ID  {}", message.message_id));
+  if (!message.checks.empty()) context.say(fmt::format("  Checks      {}", message.checks));
   for (const store::TracedRecipient& recipient : message.recipients) tell(context, recipient, places);
 }
 

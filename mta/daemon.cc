@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/log.h"
+#include "common/daemon/confine.h"
 #include "common/daemon/daemon_main.h"
 #include "mta/relay.h"
 #include "mta/relay_dns.h"
@@ -94,16 +95,23 @@ Result<void> MtaDaemon::open() {
   auto pid_file = net::PidFile::take(pid_path(config_, "mta"));
   if (!pid_file) return tl::unexpected(pid_file.error());
   pid_file_.emplace(std::move(*pid_file));
+  if (!config_.login.pam_service.empty()) {
+    auto helper = PamHelper::start(config_.login.pam_service);
+    if (!helper) return tl::unexpected(helper.error());
+    pam_ = std::move(*helper);
+  }
   if (auto bound = listen(); !bound) return bound;
   // A key that only root may read is read now; a certificate of our own making is to be the user's.
   if (auto opened = open_certificate(false); !opened) return opened;
   if (auto dropped = net::drop_privileges(server.user, server.group); !dropped) return dropped;
   if (auto opened = open_certificate(true); !opened) return opened;
+  confine_daemon(config_);
   return open_store();
 }
 
 Result<void> MtaDaemon::listen() {
   size_t open = 0;
+  server_.set_proxies(proxies_of(config_));
   for (const Port& port : ports()) {
     if (port.number == 0) continue;
     net::ListenOptions options;
@@ -179,6 +187,8 @@ Result<void> MtaDaemon::open_store() {
     service_->authenticate_with(checks_.get(), signer_.get());
     report_reader_ = std::make_unique<ReportReader>(reporter_->records(), *directory_, *workers_, clock_);
     service_->read_reports_with(report_reader_.get());
+    service_->look_up_with(check_dns_.get());
+    service_->ask_for_passwords(pam_.get());
   } catch (const std::exception& error) {
     return failure(fmt::format("The daemon cannot begin to work in {}: {}", config_.server.state, error.what()));
   }
@@ -244,6 +254,7 @@ void MtaDaemon::reload() {
   set_log_level(config_.log.level);
   accounts_->limit_messages(config_.store.max_messages);
   server_.set_limits(limits());
+  server_.set_proxies(proxies_of(config_));
   queue_->configure(queue_options());
   if (auto done = relay_->configure(config_); !done) log_error("reload_failed", {{"reason", done.error().message}});
   drop_->configure(drop_options());

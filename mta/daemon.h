@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "common/config/load.h"
+#include "common/daemon/pam_helper.h"
 #include "common/net/daemon.h"
 #include "common/net/hint.h"
 #include "common/net/server.h"
@@ -68,6 +69,7 @@ class MtaDaemon {
   SystemClock clock_;
   // In the order in which they come up: sessions need what is below, and are gone before it goes.
   std::optional<net::PidFile> pid_file_;
+  std::unique_ptr<PamHelper> pam_;
   net::Server server_;
   std::shared_ptr<net::TlsStore> tls_;
   std::unique_ptr<net::HintSender> hints_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/ascii.h"
 #include "common/base/log.h"
 #include "common/mail/address.h"
 #include "common/mail/trace.h"
@@ -55,6 +56,19 @@ const store::PreparedMessage* prepare(const Delivery& delivery) {
               {{"msg", store::queue_id_text(delivery.message->message().id)}, {"reason", error.what()}});
     return nullptr;
   }
+}
+
+/// Where junk of this account goes: the mailbox that is marked for it, made where it is missing.
+store::MailboxId junk_mailbox(store::Account& account, store::Edit& edit, store::MailboxId inbox) {
+  constexpr std::string_view kName = "Junk", kUse = "\\Junk";
+  store::MailboxId named = 0;
+  for (const store::Mailbox& mailbox : account.mailboxes()) {
+    if (iequals(mailbox.special_use, kUse)) return mailbox.id;
+    if (mailbox.name == kName) named = mailbox.id;
+  }
+  if (named != 0) return named;
+  const auto made = edit.create_mailbox(kName, kUse);
+  return made ? *made : inbox;
 }
 
 bool concerns_whole_account(const store::SqliteError& error) {
@@ -186,17 +200,20 @@ std::vector<Outcome> LocalDelivery::write(store::AccountId account, std::span<co
   auto inbox = lease->find_mailbox("INBOX");
   if (!inbox) return outcomes;
   store::Edit edit(*lease);
+  store::MailboxId junk = 0;
   for (size_t i = 0; i < deliveries.size(); ++i) {
     if (prepared[i] == nullptr) continue;
     const store::QueuedMessage& message = deliveries[i].message->message();
     std::string prefix = prefix_of(deliveries[i]);
     AttemptMark mark = deliveries[i].message->begin_attempt(account);
-    auto uid = edit.append(inbox->id, *prepared[i], prefix, store::Flags(), message.accepted, message.id, quota);
+    if (message.junk && junk == 0) junk = junk_mailbox(*lease, edit, inbox->id);
+    const store::MailboxId mailbox = message.junk ? junk : inbox->id;
+    auto uid = edit.append(mailbox, *prepared[i], prefix, store::Flags(), message.accepted, message.id, quota);
     outcomes[i] = uid ? Outcome::delivered() : outcome_of(uid.error());
-    if (uid) outcomes[i].mailbox = inbox->id, outcomes[i].uid = *uid;
+    if (uid) outcomes[i].mailbox = mailbox, outcomes[i].uid = *uid;
   }
   edit.commit();
-  for (store::MailboxId mailbox : edit.touched()) send_hint_({account, mailbox, edit.modseq()});
+  for (store::MailboxId touched : edit.touched()) send_hint_({account, touched, edit.modseq()});
   return outcomes;
 }
 

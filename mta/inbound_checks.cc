@@ -131,6 +131,13 @@ std::optional<smtp::Reply> refusal_of(const Examination& examination, const Chec
   return std::nullopt;
 }
 
+/// The domain in From asks that what nobody vouches for be looked at with suspicion.
+bool wants_quarantine(const AuthenticationResults& results) {
+  return std::any_of(results.dmarc.begin(), results.dmarc.end(), [](const dmarc::Judgement& judgement) {
+    return judgement.disposition == dmarc::Policy::quarantine && judgement.verdict == dmarc::Verdict::fail;
+  });
+}
+
 std::string summary_of(const AuthenticationResults& results) {
   std::string text;
   if (results.mail_from) text += fmt::format("spf={}", spf::to_string(results.mail_from->verdict));
@@ -178,9 +185,15 @@ asio::awaitable<CheckOutcome> InboundChecks::check(std::shared_ptr<const Checked
   CheckOutcome outcome;
   outcome.refusal = refusal_of(*examination, *message, *config);
   if (!examination->wants_spf) results.mail_from.reset(), results.helo_spf.reset();
-  const bool anything = examination->wants_spf || examination->wants_dkim || examination->wants_dmarc;
+  results.more = message->client_results;
+  const bool anything =
+      !results.more.empty() || examination->wants_spf || examination->wants_dkim || examination->wants_dmarc;
   if (anything) outcome.fields = format_authentication_results(results);
   outcome.summary = summary_of(results);
+  if (config->checks.dmarc == "enforce" && !outcome.refusal && wants_quarantine(results)) {
+    outcome.junk = true;
+    outcome.summary += " junk=dmarc";
+  }
   co_return outcome;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/config/config.h"
@@ -25,12 +26,14 @@ struct CheckedMessage {
   std::string head;        // the header block as it came
   bool head_whole = true;  // it was not too large to be kept
   std::shared_ptr<const store::Spool> spool;
-  uint64_t body_offset = 0;  // in the spool
+  uint64_t body_offset = 0;                 // in the spool
+  std::vector<std::string> client_results;  // see ClientFacts
 };
 
 struct CheckOutcome {
   std::string fields;  // to be put on top of the message
   std::optional<smtp::Reply> refusal;
+  bool junk = false;    // the domain in From asks for it (p=quarantine)
   std::string summary;  // for the log: "spf=pass dkim=none dmarc=pass"
 };
 

@@ -65,6 +65,26 @@ void IncomingMessage::store(std::string& trouble) {
   tail_.clear();
 }
 
+void IncomingMessage::rewrite(std::string_view head, const store::Spool& body, uint64_t offset, size_t covered,
+                              std::string& trouble) {
+  try {
+    auto fresh = std::make_shared<store::Spool>(directory_);
+    fresh->append(head);
+    std::string buffer;
+    while (offset < body.size()) {
+      const std::string_view piece = body.read_at(offset, buffer);
+      fresh->append(piece);
+      eight_bit_ = eight_bit_ || has_high_octet(piece);
+      offset += piece.size();
+    }
+    eight_bit_ = eight_bit_ || has_high_octet(head);
+    fields_.resize(fields_.size() - covered);
+    spool_ = std::move(fresh);
+  } catch (const std::system_error& error) {
+    failed(error.code().value(), error.what(), trouble);
+  }
+}
+
 void IncomingMessage::complete(std::string& trouble) {
   try {
     spool_->prepend(fields_);

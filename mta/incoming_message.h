@@ -19,7 +19,7 @@ class IncomingMessage {
 
   /// max_size: octets that the client may send.
   IncomingMessage(const std::string& spool_directory, uint64_t max_size)
-      : spool_(std::make_shared<store::Spool>(spool_directory)), max_size_(max_size) {}
+      : directory_(spool_directory), spool_(std::make_shared<store::Spool>(spool_directory)), max_size_(max_size) {}
 
   /// Octets are appended to the tail, then took() looks at what has come. After a refusal they are dropped, so that
   /// memory stays small while the rest of the message is read away.
@@ -41,6 +41,11 @@ class IncomingMessage {
   /// Fields above those of begin().
   void add_fields(std::string_view fields) { fields_.insert(0, fields); }
 
+  /// Another content, once all is stored: head, then the octets of body from offset on. covered: octets of the lowest
+  /// of our own fields, which are in the head now. Blocks where the message is or was not small.
+  void rewrite(std::string_view head, const store::Spool& body, uint64_t offset, size_t covered, std::string& trouble);
+  bool rewrite_blocks(uint64_t size) const { return !spool_->in_memory() || size > kTail; }
+
   /// Time to call store().
   bool wants_store() const { return tail_.size() >= kTail; }
   /// Whether store() writes to a file: not on a loop thread then.
@@ -59,6 +64,7 @@ class IncomingMessage {
  private:
   void failed(int code, std::string_view what, std::string& trouble);
 
+  const std::string directory_;
   std::shared_ptr<store::Spool> spool_;
   uint64_t max_size_;
   std::string tail_, fields_;

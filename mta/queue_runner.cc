@@ -235,8 +235,8 @@ std::optional<std::chrono::steady_clock::time_point> QueueRunner::next_wake() {
 /// Sets which recipients go on in memory and which wait for their turn on the disk.
 void QueueRunner::plan(store::QueuedMessage& message) {
   for (store::QueuedRecipient& recipient : message.recipients) {
-    if (recipient.wish != store::Wish::none) {
-      recipient.next_attempt = clock_.unix_time();  // not to be delivered: see grant_wishes()
+    if (recipient.wish != store::Wish::none || recipient.hold != store::Hold::none) {
+      recipient.next_attempt = clock_.unix_time();  // not to be delivered now: see grant_wishes()
       continue;
     }
     bool& backlog = recipient.account != 0 ? local_backlog_ : remote_backlog_;

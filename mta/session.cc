@@ -6,6 +6,7 @@
 
 #include "common/base/ascii.h"
 #include "common/base/log.h"
+#include "mta/milter_chain.h"
 #include "mta/session_rules.h"
 
 namespace postrider {
@@ -56,6 +57,7 @@ asio::awaitable<void> Session::run() {
       end_with(421, smtp::status::kShuttingDown, "the server is going down; try again in a minute");
     }
   }
+  if (filters_) filters_->quit();
   connection_->close();  // sends what is queued
   log_end(reason);
 }
@@ -77,6 +79,7 @@ asio::awaitable<void> Session::talk() {
     } else {
       reply(500, smtp::status::kSyntax, "a command ends with CRLF and has no other CR, LF or NUL in it");
     }
+    if (errors_ > kTarpitErrors && config().smtp.error_delay.count() > 0) co_await tarpit();
     if (ending_) break;
     if (errors_ > config().smtp.max_errors) end_with(421, smtp::status::kPolicyTemporary, "too many errors; good-bye");
     if (idle_commands_ > config().smtp.max_commands) {
@@ -129,6 +132,7 @@ asio::awaitable<void> Session::obey(std::string_view line) {
       end_with(421, smtp::status::kPolicyTemporary, "this is a mail server; good-bye");
     } else {
       reply(500, smtp::status::kBadSequence, "that command is not known here; HELP names those that are");
+      if (filters_ && transaction_) co_await filter_unknown(std::string(line));
     }
     co_return;
   }

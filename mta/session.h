@@ -28,7 +28,13 @@ constexpr size_t kMaxAuthLine = 12'288;            // RFC 4954 section 4
 constexpr size_t kMaxRefusedRecipients = 10'000;   // RCPTs beyond the limit of one transaction
 constexpr size_t kMaxExpandedRecipients = 10'000;  // queue recipients that one transaction's aliases may become
 constexpr size_t kMaxAuthFailures = 5;             // in one session
+constexpr size_t kTarpitErrors = 5;                // since the last message, before answers are held back
 constexpr size_t kProgress = 4 << 10;              // octets of a message that renew its deadline
+
+struct ClientFacts;
+class MilterChain;
+struct MilterAnswer;
+struct MilterMessage;
 
 class Session {
  public:
@@ -95,6 +101,26 @@ class Session {
   std::string own_fields(std::string_view head);
   void check_room();
 
+  // session_policy.cc: how much is taken, and from whom
+  asio::awaitable<std::optional<smtp::Reply>> admit_sender();
+  asio::awaitable<std::optional<smtp::Reply>> admit_recipient(const Address& path, const store::Resolution& resolution);
+  asio::awaitable<void> examine();
+  asio::awaitable<std::optional<smtp::Reply>> greylisted(const Address& path);
+  std::optional<smtp::Reply> beyond_rate(store::RateLayer layer, const std::string& key, std::string_view whose);
+  asio::awaitable<void> tarpit();
+  bool from_elsewhere() const { return role_ == Role::smtp && !trusted_; }
+
+  // session_filters.cc: milters
+  asio::awaitable<std::optional<smtp::Reply>> filter_mail(std::string_view argument);
+  asio::awaitable<std::optional<smtp::Reply>> filter_rcpt(std::string_view argument, const Address& path);
+  asio::awaitable<std::optional<smtp::Reply>> filter_data();
+  asio::awaitable<void> filter_unknown(std::string line);
+  asio::awaitable<void> filter_message();
+  asio::awaitable<void> apply_changes(MilterMessage& changed);
+  asio::awaitable<void> add_filtered_recipient(const std::string& address);
+  void open_filters();
+  std::optional<smtp::Reply> obey_filter(MilterAnswer answer);
+
   // session_auth.cc
   asio::awaitable<void> auth(std::string_view argument);
   asio::awaitable<std::optional<smtp::Reply>> exchange(sasl::Authenticator& authenticator, sasl::Outcome outcome);
@@ -103,6 +129,7 @@ class Session {
   asio::awaitable<void> note_failure();
   asio::awaitable<void> note_success();
   asio::awaitable<bool> check_password(std::string user, std::string password);
+  asio::awaitable<bool> is_app_password(store::AccountId account, std::string password);
   std::string with_domain(const std::string& user) const;
   bool offers_auth() const { return role_ != Role::smtp; }
   bool may_reveal_password() const { return connection_->encrypted() || connection_->from_loopback(); }
@@ -123,13 +150,16 @@ class Session {
   std::string helo_;                           // empty: not greeted
   bool extended_ = false;                      // by EHLO
   std::optional<store::AccountInfo> account_;  // authenticated
+  std::string_view mechanism_;                 // by which
   std::string tried_user_;                     // in the login at hand, as it was given
   std::string checked_sender_;                 // that may_send_as() said yes to last
   std::optional<Transaction> transaction_;
-  size_t since_deadline_ = 0;  // octets of the message since its deadline was set
-  bool in_message_ = false;    // octets of a message are expected, not commands
-  bool ending_ = false;        // no more commands
-  std::string end_reason_;     // for the log
+  std::shared_ptr<ClientFacts> facts_;    // null: not looked up
+  std::shared_ptr<MilterChain> filters_;  // null until the first message, and where there are none
+  size_t since_deadline_ = 0;             // octets of the message since its deadline was set
+  bool in_message_ = false;               // octets of a message are expected, not commands
+  bool ending_ = false;                   // no more commands
+  std::string end_reason_;                // for the log
 
   size_t messages_ = 0, accepted_messages_ = 0;
   size_t errors_ = 0;  // since the last message

@@ -3,6 +3,7 @@
 
 #include "common/base/log.h"
 #include "common/net/address_limits.h"
+#include "common/sasl/app_password.h"
 #include "mta/session.h"
 
 namespace postrider {
@@ -41,6 +42,7 @@ asio::awaitable<void> Session::auth(std::string_view argument) {
   auto first = authenticator.begin(command->initial_response);
   const auto refusal = co_await exchange(authenticator, std::move(first));
   if (!refusal) {
+    mechanism_ = sasl::to_string(*name);
     co_await note_success();
     reply(235, status::kAuthenticated, "welcome");
     co_return;
@@ -157,6 +159,11 @@ asio::awaitable<bool> Session::check_password(std::string user, std::string pass
       account_ = login->account;
       co_return true;
     }
+    const bool for_app = co_await is_app_password(login->account.id, password);
+    if (for_app) {
+      account_ = login->account;
+      co_return true;
+    }
   }
   // Somebody who is not there costs the same.
   auto hash = [&service = service_, id = login ? login->account.id : 0,
@@ -167,6 +174,16 @@ asio::awaitable<bool> Session::check_password(std::string user, std::string pass
   if (!right || !login) co_return false;
   account_ = login->account;
   co_return true;
+}
+
+asio::awaitable<bool> Session::is_app_password(store::AccountId account, std::string password) {
+  auto hash = sasl::app_password_hash(password);
+  if (!hash) co_return false;
+  auto look = [&service = service_, account, hash = std::move(*hash)] {
+    return service.directory.with(
+        [&](store::Directory& directory) { return directory.use_app_password(account, hash, sasl::kScopeSmtp); });
+  };
+  co_return co_await service_.workers.run(std::move(look));
 }
 
 }  // namespace postrider

@@ -10,6 +10,7 @@
 #include "common/mail/header.h"
 #include "common/mail/trace.h"
 #include "common/mailauth/auth_results.h"
+#include "mta/client_checks.h"
 #include "mta/report_reader.h"
 #include "mta/session.h"
 #include "mta/session_rules.h"
@@ -53,6 +54,11 @@ std::string sender_for_dns(Address address) {
 asio::awaitable<void> Session::data(std::string_view) {
   if (transaction_->mail.body == smtp::Body::binary) {
     reply(503, status::kBadSequence, "a message with BODY=BINARYMIME comes by BDAT");
+    co_return;
+  }
+  if (const auto refusal = co_await filter_data()) {
+    transaction_.reset();
+    reply(*refusal);
     co_return;
   }
   begin_message();
@@ -143,7 +149,7 @@ asio::awaitable<void> Session::more_of_message() {
 void Session::begin_message() {
   ++messages_;
   since_deadline_ = 0;
-  transaction_->id = service_.acceptor.next_id();
+  if (transaction_->id == 0) transaction_->id = service_.acceptor.next_id();
   transaction_->message =
       std::make_shared<IncomingMessage>(service_.acceptor.spool_directory(), config().smtp.max_message_size);
 }
@@ -191,6 +197,7 @@ std::string Session::own_fields(std::string_view head) {
   ReceivedTrace trace;
   trace.helo = helo_;
   trace.client_address = connection_->remote_address();
+  if (facts_) trace.client_name = facts_->name;
   trace.by = config().server.hostname;
   trace.protocol.extended = extended_;
   trace.protocol.tls = connection_->encrypted();
@@ -227,13 +234,19 @@ asio::awaitable<void> Session::check() {
   message->client = connection_->remote_address();
   message->helo = helo_;
   if (transaction.mail.reverse_path) message->sender = sender_for_dns(*transaction.mail.reverse_path);
-  message->head = std::move(transaction.head);
+  message->head = transaction.head;
   message->head_whole = transaction.head_whole;
   message->spool = transaction.message->spool();
   message->body_offset = transaction.stored_head;
+  if (facts_) message->client_results = facts_->results;
   std::shared_ptr<const Config> settings(settings_, &settings_->config);
   CheckOutcome outcome = co_await service_.checks->check(std::move(message), std::move(settings));
   transaction.checks = std::move(outcome.summary);
+  transaction.junk = outcome.junk;
+  if (facts_) {
+    transaction.checks += facts_->summary;
+    if (facts_->junk) transaction.junk = true, transaction.checks += " junk=dnsbl";
+  }
   if (outcome.refusal) {
     transaction.message->refuse(std::move(*outcome.refusal));
   } else {
@@ -280,8 +293,9 @@ asio::awaitable<void> Session::finish_message() {
   const auto message = transaction_->message;
   if (!message->refusal()) check_room();
   if (!message->refusal()) co_await store_tail();
-  if (!message->refusal() && may_relay()) co_await sign();
   if (!message->refusal() && !may_relay()) co_await check();
+  if (!message->refusal() && filters_) co_await filter_message();
+  if (!message->refusal() && may_relay()) co_await sign();
   if (!message->refusal()) {
     auto trouble = std::make_shared<std::string>();
     auto job = [message, trouble] { message->complete(*trouble); };
@@ -322,7 +336,16 @@ asio::awaitable<void> Session::hand_over() {
                                             : TlsNeed::as_policy;
   queued.accepted = service_.clock.unix_time();
   queued.body = transaction.message->spool();
-  for (auto& recipient : transaction.recipients) recipient.next_attempt = queued.accepted;
+  queued.junk = transaction.junk;
+  queued.checks = transaction.checks;
+  for (auto& recipient : transaction.recipients) {
+    recipient.next_attempt = queued.accepted;
+    // What a filter throws away has its line in the ledger like anything else that an administrator removes.
+    if (transaction.discarded) recipient.wish = store::Wish::remove;
+    if (transaction.held.empty()) continue;
+    recipient.hold = store::Hold::administrator;
+    recipient.last_reply = transaction.held;
+  }
   const size_t recipients = transaction.recipients.size();
   queued.recipients = std::move(transaction.recipients);
   queued.expanded = std::move(transaction.expanded);

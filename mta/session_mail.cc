@@ -51,6 +51,13 @@ asio::awaitable<void> Session::mail(std::string_view argument) {
   Transaction& transaction = transaction_.emplace();
   transaction.mail = std::move(*parsed);
   if (transaction.mail.reverse_path) transaction.reverse_path = transaction.mail.reverse_path->to_string();
+  auto turned_away = co_await admit_sender();
+  if (!turned_away) turned_away = co_await filter_mail(argument);
+  if (const auto& refusal = turned_away) {
+    transaction_.reset();
+    reply(*refusal);
+    co_return;
+  }
   reply(250, status::kSenderOk, "sender OK");
 }
 
@@ -95,6 +102,8 @@ asio::awaitable<void> Session::rcpt(std::string_view argument) {
   } else if (resolution.kind == store::RecipientKind::known) {
     refusal = co_await check_quota(resolution);
   }
+  if (!refusal) refusal = co_await admit_recipient(parsed->forward_path, resolution);
+  if (!refusal) refusal = co_await filter_rcpt(argument, parsed->forward_path);
   if (refusal) {
     ++transaction.refused;
     log_info("recipient_refused", {{"connection", number_},
@@ -103,6 +112,9 @@ asio::awaitable<void> Session::rcpt(std::string_view argument) {
                                    {"to", parsed->forward_path.to_string()},
                                    {"reply", refusal->text}});
     reply(*refusal);
+    if (transaction.refused > kMaxRefusedRecipients) {
+      end_with(421, status::kPolicyTemporary, "far too many recipients; good-bye");
+    }
     co_return;
   }
   add_recipients(*parsed, resolution);

@@ -8,7 +8,7 @@ void Session::reply(const smtp::Reply& reply) {
   std::string text;
   smtp::append_reply(text, reply);
   connection_->queue(text);
-  if (reply.is_failure()) count_error();
+  if (reply.is_failure() && reply.code != 450) count_error();  // 450: to come again is no mistake of the client
 }
 
 void Session::reply(int code, smtp::status::Code status, std::string_view line) {

@@ -4,9 +4,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/result.h"
 #include "common/config/config.h"
+#include "common/config/milter.h"
+#include "common/config/policy_values.h"
 #include "common/config/values.h"
 #include "common/net/daemon.h"
 
@@ -19,6 +22,8 @@ struct SessionSettings {
   Config config;
   std::shared_ptr<net::TlsStore> tls;  // null: no STARTTLS
   config::NetworkSet trusted;          // may relay without a login
+  std::vector<config::MilterTarget> milters;
+  std::vector<config::ListZone> dnsbl;
 };
 
 Result<std::shared_ptr<const SessionSettings>> make_settings(const Config& config, std::shared_ptr<net::TlsStore> tls);

@@ -5,6 +5,18 @@
 #include "mta/session.h"
 
 namespace postrider {
+namespace {
+
+/// What the configuration says was looked at when it was loaded.
+std::vector<store::RateRule> rules_of(const std::vector<std::string>& texts) {
+  std::vector<store::RateRule> rules;
+  const auto parsed = config::parse_rates(texts);
+  if (!parsed) return rules;
+  for (const config::Rate& rate : *parsed) rules.push_back({rate.count, rate.per});
+  return rules;
+}
+
+}  // namespace
 
 SmtpService::SmtpService(const std::string& state, const Clock& service_clock,
                          store::DirectoryService& service_directory, store::Accounts& service_accounts,
@@ -17,12 +29,21 @@ SmtpService::SmtpService(const std::string& state, const Clock& service_clock,
       password_workers(service_password_workers),
       acceptor(service_acceptor),
       guard(state, service_clock),
+      rates(state, service_clock),
+      greylist(state, service_clock),
       fake_records(directory.with([](store::Directory& open) { return open.decoy_key(); })),
       loops_(loops) {}
 
 void SmtpService::configure(std::shared_ptr<const SessionSettings> settings) {
   const Config::Login& login = settings->config.login;
   guard.set_policy({login.max_failures, login.max_failures_per_account, login.failure_window, login.ban});
+  const Config::Rates& limits = settings->config.rates;
+  store::RatePolicy policy;
+  policy[static_cast<size_t>(store::RateLayer::account)] = rules_of(limits.account);
+  policy[static_cast<size_t>(store::RateLayer::address)] = rules_of(limits.address);
+  policy[static_cast<size_t>(store::RateLayer::network)] = rules_of(limits.network);
+  policy[static_cast<size_t>(store::RateLayer::recipient)] = rules_of(limits.recipient);
+  rates.set_policy(policy);
   std::lock_guard lock(mutex_);
   settings_ = std::move(settings);
 }

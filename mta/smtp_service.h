@@ -21,7 +21,9 @@
 #include "store/accounts.h"
 #include "store/directory_cache.h"
 #include "store/directory_service.h"
+#include "store/greylist.h"
 #include "store/login_guard.h"
+#include "store/rate_limits.h"
 
 namespace postrider {
 
@@ -46,6 +48,11 @@ class SmtpService {
   }
 
   void read_reports_with(ReportReader* reader) { reports = reader; }
+  /// Likewise: what looks names up for sessions.
+  void look_up_with(CheckDns* resolver) { dns = resolver; }
+
+  /// Likewise: who knows the passwords of the system's users.
+  void ask_for_passwords(sasl::PasswordSource* source) { verified.ask_outside(source); }
 
   /// One session, to its end. loop: the number of the loop that this runs on.
   asio::awaitable<void> run(std::shared_ptr<net::Connection> connection, size_t loop, Role role);
@@ -62,7 +69,10 @@ class SmtpService {
   InboundChecks* checks = nullptr;  // null: nothing is checked
   Signer* signer = nullptr;         // null: nothing is signed
   ReportReader* reports = nullptr;  // null: reports of others are mail like any other
+  CheckDns* dns = nullptr;          // null: nothing is looked up
   store::LoginGuard guard;
+  store::RateLimits rates;
+  store::Greylist greylist;
   std::chrono::milliseconds failure_delay{2'000};  // before a failed login is answered
   sasl::VerifiedCache verified;
   const sasl::FakeRecords fake_records;

@@ -40,7 +40,11 @@ struct Transaction {
   std::string head;                          // as it came, for checks and signatures
   bool head_whole = false;                   // not cut off
   std::string added_fields;                  // by us, of what the client left out
-  std::string checks;                        // for the log
+  std::string checks;                        // for the log and the ledger
+  bool junk = false;                         // goes to Junk
+  bool discarded = false;                    // by a filter: taken, and removed
+  bool filters_know_data = false;            // that DATA was said
+  std::string held;                          // by a filter, and why; empty: not held
   size_t stored_head = 0;                    // octets of the head in the spool, where forged fields are gone
   smtp::LineEndScanner scanner;              // of BDAT's octets
 };

@@ -218,6 +218,7 @@ Result<AccountInfo> Directory::remove_account(std::string_view text) {
     database_.prepare("DELETE FROM account WHERE id = ?1").bind(info->id).run();
     database_.prepare("DELETE FROM credential WHERE account = ?1").bind(info->id).run();
     database_.prepare("DELETE FROM sharing WHERE who = ?1 OR owner = ?1").bind(info->id).run();
+    database_.prepare("DELETE FROM app_password WHERE account = ?1").bind(info->id).run();
     return *info;
   });
 }

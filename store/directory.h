@@ -49,6 +49,13 @@ struct Target {
   uint64_t quota = 0;     // octets; 0: none
 };
 
+struct AppPasswordInfo {
+  std::string name;
+  uint8_t scopes = 0;  // sasl::Scope
+  UnixTime created = 0;
+  UnixTime last_used = 0;  // to the minute; 0: never
+};
+
 enum class RecipientKind { foreign_domain, unknown_user, known };
 
 struct Resolution {
@@ -107,6 +114,13 @@ class Directory {
     PasswordRecord password;
   };
   std::optional<Login> find_login(std::string_view name, std::string_view default_domain);
+
+  /// In directory_app_password.cc. hash: see sasl::app_password_hash(); scopes: of sasl::Scope.
+  Result<void> add_app_password(AccountId account, std::string_view name, uint8_t scopes, std::string_view hash);
+  Result<void> remove_app_password(AccountId account, std::string_view name);
+  std::vector<AppPasswordInfo> app_passwords(AccountId account);
+  /// Whether it is one of the account's that is good for that; it was used now, if so.
+  bool use_app_password(AccountId account, std::string_view hash, uint8_t scope);
 
   /// May this account send mail in the name of this address: its own, an alias that leads to it, a plus-address of
   /// either.

@@ -66,6 +66,18 @@ CREATE TABLE sharing(
   PRIMARY KEY(who, owner)
 ) STRICT, WITHOUT ROWID;
 )sql"},
+    Migration{R"sql(
+-- hash: SHA-256 of 128 random bits as they are written. scopes: 1 SMTP, 2 IMAP. last_used: 0 for never.
+CREATE TABLE app_password(
+  account INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  scopes INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  created INTEGER NOT NULL,
+  last_used INTEGER NOT NULL,
+  PRIMARY KEY(account, name)
+) STRICT, WITHOUT ROWID;
+)sql"},
 };
 
 }  // namespace postrider::store

@@ -26,9 +26,9 @@ constexpr int kCacheKiB = 64 << 10;
 constexpr uint64_t kMaxTakenOctets = 32 << 20;  // of bodies in memory that one take_due() gives
 constexpr std::chrono::hours kSweepAge{1};
 
-constexpr int64_t kEightBit = 1, kBinary = 2, kSmtputf8 = 4;  // message.flags
-constexpr int kKindShift = 3;                                 // two bits more: MailKind
-constexpr int kTlsShift = 5;                                  // two bits more: TlsNeed
+constexpr int64_t kEightBit = 1, kBinary = 2, kSmtputf8 = 4, kJunk = 128;  // message.flags
+constexpr int kKindShift = 3;                                              // two bits more: MailKind
+constexpr int kTlsShift = 5;                                               // two bits more: TlsNeed
 
 constexpr int kRandomIdBits = 19;  // beside 41 bits of milliseconds: twelve letters and digits as text
 constexpr std::string_view kSetAside = "Two processes ended while they had it in hand";
@@ -51,6 +51,7 @@ QueuedMessage message_of(const Statement& row) {
   message.eight_bit = (row.integer(6) & kEightBit) != 0;
   message.binary = (row.integer(6) & kBinary) != 0;
   message.smtputf8 = (row.integer(6) & kSmtputf8) != 0;
+  message.junk = (row.integer(6) & kJunk) != 0;
   message.kind = static_cast<MailKind>(row.integer(6) >> kKindShift & 3);
   message.tls = static_cast<TlsNeed>(row.integer(6) >> kTlsShift & 3);
   message.accepted = row.integer(7);
@@ -177,8 +178,8 @@ void Queue::insert(const QueuedMessage& message) {
   const Spool& body = *message.body;
   std::string spool = body.in_memory() ? std::string() : std::filesystem::path(body.path()).filename().string();
   int64_t flags = (message.eight_bit ? kEightBit : 0) | (message.binary ? kBinary : 0) |
-                  (message.smtputf8 ? kSmtputf8 : 0) | static_cast<int64_t>(message.kind) << kKindShift |
-                  static_cast<int64_t>(message.tls) << kTlsShift;
+                  (message.smtputf8 ? kSmtputf8 : 0) | (message.junk ? kJunk : 0) |
+                  static_cast<int64_t>(message.kind) << kKindShift | static_cast<int64_t>(message.tls) << kTlsShift;
   database_.prepare("INSERT INTO message VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
       .bind(message.id, message.recipients.size(), message.reverse_path, message.authenticated_as, message.client,
             message.envid, message.ret, flags, message.accepted, body.size(), spool)
@@ -189,13 +190,13 @@ void Queue::insert(const QueuedMessage& message) {
   enter(message);
   Statement& statement = database_.prepare(
       "INSERT INTO recipient(message, number, account, address, original, orcpt, notify, next_attempt, destination,"
-      " last_reply, wish) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
+      " last_reply, wish, hold) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
   for (const QueuedRecipient& recipient : message.recipients) {
     std::string destination = recipient.account == 0 ? destination_of(recipient.address) : std::string();
     statement
         .bind(message.id, recipient.number, recipient.account, recipient.address, recipient.original, recipient.orcpt,
               static_cast<int>(recipient.notify), waiting_until(recipient.next_attempt), destination,
-              recipient.last_reply, static_cast<int>(recipient.wish))
+              recipient.last_reply, static_cast<int>(recipient.wish), static_cast<int>(recipient.hold))
         .run();
   }
 }

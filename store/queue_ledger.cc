@@ -18,6 +18,7 @@ TracedMessage traced_message(const Statement& row) {
   message.client = row.text(5);
   message.authenticated_as = row.text(6);
   message.message_id = row.text(7);
+  message.checks = row.text(8);
   return message;
 }
 
@@ -56,9 +57,9 @@ TracedRecipient waiting_recipient(const Statement& row) {
 }  // namespace
 
 void Queue::enter(const QueuedMessage& message) {
-  database_.prepare("INSERT INTO ledger VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+  database_.prepare("INSERT INTO ledger VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
       .bind(message.id, message.accepted, message.recipients.size(), message.body->size(), message.reverse_path,
-            message.client, message.authenticated_as, message.message_id)
+            message.client, message.authenticated_as, message.message_id, message.checks)
       .run();
   if (message.drop.empty()) return;
   database_.prepare("INSERT INTO dropped VALUES(?1, ?2)").bind(message.drop, message.id).run();

@@ -44,7 +44,7 @@ struct TracedMessage {
   QueueId id = 0;
   UnixTime accepted = 0;
   uint64_t size = 0;
-  std::string reverse_path, client, authenticated_as, message_id;
+  std::string reverse_path, client, authenticated_as, message_id, checks;
   int64_t recipient_count = 0;
   std::vector<TracedRecipient> recipients;  // by number, at most kMaxTracedRecipients
 };

@@ -9,7 +9,8 @@ namespace postrider::store {
 
 inline constexpr std::array kQueueMigrations = {
     Migration{R"sql(
--- remaining: recipients that have not ended; the message goes with the last one. flags: 1 8-bit, 2 binary, 4 SMTPUTF8, 24 MailKind, 96 TlsNeed.
+-- remaining: recipients that have not ended; the message goes with the last one. flags: 1 8-bit, 2 binary, 4 SMTPUTF8,
+-- 24 MailKind, 96 TlsNeed, 128 junk.
 -- spool: name of the body's file in spool/; empty where the body is a row.
 CREATE TABLE message(
   id INTEGER PRIMARY KEY,
@@ -117,6 +118,10 @@ CREATE TABLE dropped(
   name TEXT NOT NULL PRIMARY KEY,
   message INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+)sql"},
+    Migration{R"sql(
+-- What the checks and filters found out about the message, in short: "spf=pass dkim=none dmarc=fail:example.org junk=dmarc".
+ALTER TABLE ledger ADD COLUMN checks TEXT NOT NULL DEFAULT '';
 )sql"},
 };
 

@@ -29,6 +29,7 @@ struct Config {
     uint64_t workers = 8;                      // threads for blocking work, in each daemon
     std::string user;                          // who to become after binding; empty: stay
     std::string group;                         // empty: the user's
+    std::string confine = "on";                // "off", "on"
     Seconds drain_timeout{10};                 // how long sessions may go on after SIGTERM
   };
 
@@ -55,6 +56,7 @@ struct Config {
     Seconds command_timeout{300};
     Seconds data_timeout{180};
     Milliseconds greeting_delay{0};  // 0: look once for early talkers, without waiting
+    Milliseconds error_delay{0};     // before each answer to a session that made many errors
     uint64_t max_connections = 10'000;
     uint64_t max_connections_per_address = 500;
     std::vector<std::string> trusted_networks;  // "192.0.2.0/24", "2001:db8::/32"
@@ -82,7 +84,8 @@ struct Config {
     uint64_t max_failures = 20;               // of an address within failure_window; 0: any number
     uint64_t max_failures_per_account = 100;  // from all addresses
     Seconds failure_window{600};
-    Seconds ban{600};  // the first of an address
+    Seconds ban{600};         // the first of an address
+    std::string pam_service;  // empty: no users of this system
   };
 
   struct Address {
@@ -133,10 +136,44 @@ struct Config {
   };
 
   struct Checks {
-    std::string spf = "note";       // "off", "note", "reject"
-    std::string dkim = "note";      // "off", "note"
-    std::string dmarc = "enforce";  // "off", "note", "enforce"
-    Seconds timeout{5};             // of all questions to DNS for one message
+    std::string spf = "note";          // "off", "note", "reject"
+    std::string dkim = "note";         // "off", "note"
+    std::string dmarc = "enforce";     // "off", "note", "enforce"
+    std::string reverse_dns = "note";  // "off", "note", "reject"
+    std::string helo = "note";         // "off", "note", "reject"
+    Seconds timeout{5};                // of all questions to DNS for one message
+  };
+
+  struct Dnsbl {
+    std::vector<std::string> zones;  // what parse_list_zones() reads
+    std::string action = "reject";   // "note", "junk", "reject"
+    uint64_t threshold = 1;          // zones that must list an address
+    std::vector<std::string> allow;  // domains of client names that are let in all the same
+  };
+
+  struct Greylist {
+    std::string enabled = "off";  // "off", "on"
+    Seconds delay{300};
+    Seconds window{2 * 86'400};
+    Seconds memory{36 * 86'400};
+  };
+
+  /// What parse_rates() reads.
+  struct Rates {
+    std::vector<std::string> address, network, recipient;
+    std::vector<std::string> account{"2000/1h", "10000/1d"};
+  };
+
+  struct Proxy {
+    std::vector<std::string> networks;
+  };
+
+  struct Milter {
+    std::vector<std::string> list;        // what parse_milter() reads
+    std::string on_failure = "tempfail";  // "tempfail", "accept", "reject"
+    Seconds connect_timeout{10};
+    Seconds command_timeout{30};
+    Seconds content_timeout{300};
   };
 
   struct Dns {
@@ -169,6 +206,11 @@ struct Config {
   MtaSts mta_sts;
   Reports reports;
   Checks checks;
+  Dnsbl dnsbl;
+  Greylist greylist;
+  Rates rates;
+  Proxy proxy;
+  Milter milter;
   Dns dns;
   Store store;
   std::map<std::string, std::string> routes;  // domain (lower case A-label) to what parse_route() reads

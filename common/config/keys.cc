@@ -24,6 +24,10 @@ using Checks = Config::Checks;
 using MtaSts = Config::MtaSts;
 using Reports = Config::Reports;
 using Login = Config::Login;
+using Milter = Config::Milter;
+using Dnsbl = Config::Dnsbl;
+using Greylist = Config::Greylist;
+using Rates = Config::Rates;
 using Store = Config::Store;
 
 constexpr uint64_t kOctetsKept = uint64_t{1} << 40;
@@ -48,6 +52,18 @@ constexpr auto kKeys = std::to_array<Key>({
      "The user that a daemon started by root becomes when its ports are bound; empty: it stays who it is.", 0, 32},
     {"server.group", Kind::text, at<&Config::server, &Server::group>(),
      "The group that goes with server.user; empty: that user's own.", 0, 32},
+    {"server.confine",
+     Kind::choice,
+     at<&Config::server, &Server::confine>(),
+     "Whether the daemons take from themselves what they do not need: to start programs and to change the system "
+     "(seccomp), "
+     "and to write anywhere but in server.state, server.pid_directory and the folders for temporary files (Landlock). "
+     "The "
+     "log says where the kernel has not got it.",
+     0,
+     0,
+     {},
+     "off|on"},
     {"server.drain_timeout", Kind::duration, at<&Config::server, &Server::drain_timeout>(),
      "How long sessions may go on after SIGTERM before they are cut.", 0, 3'600},
 
@@ -82,6 +98,11 @@ constexpr auto kKeys = std::to_array<Key>({
      "How long the greeting on the SMTP port is held back to see who talks first, which only a bad sender does; 0 "
      "looks "
      "once, without waiting.",
+     0, 60'000},
+    {"smtp.error_delay", Kind::milliseconds, at<&Config::smtp, &Smtp::error_delay>(),
+     "How long each further answer is held back in a session that got five refusals since its last message (a tarpit); "
+     "0: "
+     "not at all.",
      0, 60'000},
     {"smtp.max_connections", Kind::number, at<&Config::smtp, &Smtp::max_connections>(),
      "Connections to mta at a time, over all its ports.", 1, 1'000'000},
@@ -146,6 +167,10 @@ constexpr auto kKeys = std::to_array<Key>({
      "The time within which failed logins are counted.", 1, 86'400},
     {"login.ban", Kind::duration, at<&Config::login, &Login::ban>(),
      "How long the first ban lasts; each further one is twice as long, at most a day.", 1, 86'400},
+    {"login.pam_service", Kind::text, at<&Config::login, &Login::pam_service>(),
+     "The service of PAM (a file in /etc/pam.d) that checks the passwords of accounts made with `mailctl account add "
+     "--system`; empty: those cannot log in. The daemons must be started by root for that.",
+     0, 64},
     {"address.separators", Kind::text, at<&Config::address, &Config::Address::separators>(),
      "Characters, each of which begins a detail in a local part: with \"+\", alice+shop@example.org is "
      "alice@example.org. "
@@ -267,9 +292,102 @@ constexpr auto kKeys = std::to_array<Key>({
      0,
      {},
      "off|note|enforce"},
+    {"checks.reverse_dns",
+     Kind::choice,
+     at<&Config::checks, &Checks::reverse_dns>(),
+     "The name that DNS has for the address of another server, confirmed by looking it up again: \"note\" writes it "
+     "into "
+     "Received and Authentication-Results, \"reject\" refuses mail of servers without one, \"off\" does nothing. "
+     "Mail to postmaster is always taken.",
+     0,
+     0,
+     {},
+     "off|note|reject"},
+    {"checks.helo",
+     Kind::choice,
+     at<&Config::checks, &Checks::helo>(),
+     "The name that another server gives in HELO, which is not to be ours and not half a name: \"note\" writes what is "
+     "wrong "
+     "into Authentication-Results, \"reject\" refuses its mail, \"off\" does nothing.",
+     0,
+     0,
+     {},
+     "off|note|reject"},
     {"checks.timeout", Kind::duration, at<&Config::checks, &Checks::timeout>(),
      "How long the checks of one message may wait for DNS; what is not known by then counts as a temporary error.", 1,
      60},
+
+    {"dnsbl.zones", Kind::text_list, at<&Config::dnsbl, &Dnsbl::zones>(),
+     "Lists of addresses that send spam, asked by DNS about each other server: [\"bl.example.org\", "
+     "\"list.example.net=127.0.0.2 127.0.0.4/31\"], with the answers that mean yes; without any, those from 127.0.0.2 "
+     "to 127.0.1.255. Read a list's terms before you use it."},
+    {"dnsbl.action",
+     Kind::choice,
+     at<&Config::dnsbl, &Dnsbl::action>(),
+     "What becomes of mail from a listed address: \"reject\" refuses it, but to postmaster, \"junk\" puts it into the "
+     "Junk mailbox, \"note\" only writes it into Authentication-Results.",
+     0,
+     0,
+     {},
+     "note|junk|reject"},
+    {"dnsbl.threshold", Kind::number, at<&Config::dnsbl, &Dnsbl::threshold>(),
+     "How many of the lists must have the address for that.", 1, 20},
+    {"dnsbl.allow", Kind::text_list, at<&Config::dnsbl, &Dnsbl::allow>(),
+     "Domains whose servers are let in whatever the lists say; it is the confirmed name of the address that counts, so "
+     "checks.reverse_dns must not be off."},
+
+    {"greylist.enabled",
+     Kind::choice,
+     at<&Config::greylist, &Greylist::enabled>(),
+     "Whether who writes to somebody for the first time is asked to come again a little later. It keeps some spam away "
+     "and holds up the first mail of everybody.",
+     0,
+     0,
+     {},
+     "off|on"},
+    {"greylist.delay", Kind::duration, at<&Config::greylist, &Greylist::delay>(),
+     "After how long a second attempt is taken.", 1, 86'400},
+    {"greylist.window", Kind::duration, at<&Config::greylist, &Greylist::window>(), "Within which it has to come.", 60,
+     kYear},
+    {"greylist.memory", Kind::duration, at<&Config::greylist, &Greylist::memory>(),
+     "How long those who came again are known, from their last mail on.", 60, kYear},
+
+    {"rates.account", Kind::text_list, at<&Config::rates, &Rates::account>(),
+     "To how many recipients on other servers an account may send, as a stolen password would: [\"2000/1h\", "
+     "\"10000/1d\"]; []: to any number. What was used comes back evenly. `mailctl limit` shows and lifts it."},
+    {"rates.address", Kind::text_list, at<&Config::rates, &Rates::address>(),
+     "How many messages another server may send from one address (of IPv6: from one /64 network)."},
+    {"rates.network", Kind::text_list, at<&Config::rates, &Rates::network>(),
+     "The same from one network: /24 of IPv4, /48 of IPv6."},
+    {"rates.recipient", Kind::text_list, at<&Config::rates, &Rates::recipient>(),
+     "How many messages from other servers an address here takes."},
+
+    {"proxy.networks", Kind::text_list, +[](Config& config) -> auto& { return config.proxy.networks; },
+     "Load balancers in front of mta and imapd, for instance [\"192.0.2.10\"]. Every connection from them must begin "
+     "with "
+     "the PROXY protocol (version 1 or 2), which says who the client is; from others it is an error."},
+
+    {"milter.list", Kind::text_list, at<&Config::milter, &Milter::list>(),
+     "Filters that look at every message before it is taken, in this order, by the milter protocol: "
+     "[\"inet:127.0.0.1:11332 name=rspamd mail=incoming\", \"unix:/run/opendkim/opendkim.sock on_failure=accept\"]. "
+     "mail=incoming or mail=submitted limits a filter to mail from other servers or from users; on_failure=tempfail, "
+     "accept or reject wins over milter.on_failure."},
+    {"milter.on_failure",
+     Kind::choice,
+     at<&Config::milter, &Milter::on_failure>(),
+     "What becomes of mail while a filter does not work: \"tempfail\" asks the sender to come again, \"accept\" takes "
+     "it "
+     "unfiltered, \"reject\" refuses it.",
+     0,
+     0,
+     {},
+     "tempfail|accept|reject"},
+    {"milter.connect_timeout", Kind::duration, at<&Config::milter, &Milter::connect_timeout>(),
+     "How long a filter may take to be connected to and to negotiate.", 1, 600},
+    {"milter.command_timeout", Kind::duration, at<&Config::milter, &Milter::command_timeout>(),
+     "How long a filter may take for one step of the envelope.", 1, 3'600},
+    {"milter.content_timeout", Kind::duration, at<&Config::milter, &Milter::content_timeout>(),
+     "How long a filter may be silent while it looks at the message itself.", 1, 3'600},
 
     {"dns.server", Kind::text, at<&Config::dns, &Config::Dns::server>(),
      "The name server to ask, as address:port, for instance \"127.0.0.53:53\".", 0, 128, "those of /etc/resolv.conf"},

@@ -15,6 +15,8 @@
 
 #include "common/base/ascii.h"
 #include "common/config/keys.h"
+#include "common/config/milter.h"
+#include "common/config/policy_values.h"
 #include "common/config/route.h"
 #include "common/config/values.h"
 
@@ -86,6 +88,22 @@ Result<void> validate_listeners(const Config& config) {
   return {};
 }
 
+Result<void> validate_abuse(const Config& config) {
+  const std::pair<std::string_view, const std::vector<std::string>*> rates[] = {
+      {"rates.account", &config.rates.account},
+      {"rates.address", &config.rates.address},
+      {"rates.network", &config.rates.network},
+      {"rates.recipient", &config.rates.recipient}};
+  for (const auto& [key, texts] : rates) {
+    if (auto parsed = parse_rates(*texts); !parsed) return failure(fmt::format("{}: {}", key, parsed.error().message));
+  }
+  if (auto zones = parse_list_zones(config.dnsbl.zones); !zones)
+    return failure("dnsbl.zones: " + zones.error().message);
+  if (auto set = NetworkSet::parse(config.proxy.networks); !set)
+    return failure("proxy.networks: " + set.error().message);
+  return {};
+}
+
 Result<void> validate_smart_host(const Config::Relay& relay) {
   if (!relay.smart_host.empty()) {
     if (auto target = parse_route(relay.smart_host); !target)
@@ -145,6 +163,10 @@ Result<void> validate(const Config& config) {
   if (auto done = validate_listeners(config); !done) return done;
   if (auto set = NetworkSet::parse(config.smtp.trusted_networks); !set) {
     return failure("smtp.trusted_networks: " + set.error().message);
+  }
+  if (auto done = validate_abuse(config); !done) return done;
+  if (auto milters = parse_milters(config.milter.list); !milters) {
+    return failure("milter.list: " + milters.error().message);
   }
   if (!config.login.default_domain.empty() && !is_host_name(config.login.default_domain)) {
     return failure(fmt::format("login.default_domain must be a domain; \"{}\" is none.", config.login.default_domain));

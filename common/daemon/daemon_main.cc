@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/config/values.h"
 #include "common/net/tls.h"
 
 namespace postrider {
@@ -72,6 +73,12 @@ int daemon_main(int argc, char** argv, const DaemonProgram& program) {
 size_t loops_of(const Config& config) {
   if (config.server.loops > 0) return config.server.loops;
   return std::max<size_t>(1, std::thread::hardware_concurrency());
+}
+
+std::function<bool(const std::string& address)> proxies_of(const Config& config) {
+  const auto networks = config::NetworkSet::parse(config.proxy.networks);  // was looked at when it was loaded
+  if (!networks || networks->empty()) return nullptr;
+  return [set = *networks](const std::string& address) { return set.contains(address); };
 }
 
 std::string pid_path(const Config& config, const std::string& name) {

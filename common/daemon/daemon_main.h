@@ -24,6 +24,8 @@ int daemon_main(int argc, char** argv, const DaemonProgram& program);
 
 /// How many loops: server.loops, or one for each core.
 size_t loops_of(const Config& config);
+/// Who speaks the PROXY protocol, for net::Server::set_proxies().
+std::function<bool(const std::string& address)> proxies_of(const Config& config);
 /// Where the process id is written.
 std::string pid_path(const Config& config, const std::string& name);
 

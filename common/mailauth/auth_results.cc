@@ -79,6 +79,7 @@ std::string format_authentication_results(const AuthenticationResults& results) 
     for (const dkim::SignatureResult& signature : *results.dkim) append_dkim(out, signature);
   }
   for (const dmarc::Judgement& judgement : results.dmarc) append_dmarc(out, judgement);
+  for (const std::string& clause : results.more) out += ";\r\n\t" + clause;
   if (out.size() == begin) out += "; none";
   return out + "\r\n";
 }

@@ -18,6 +18,7 @@ struct AuthenticationResults {
   std::optional<spf::Judgement> mail_from, helo_spf;
   std::optional<std::vector<dkim::SignatureResult>> dkim;  // empty: the message is not signed
   std::vector<dmarc::Judgement> dmarc;
+  std::vector<std::string> more;  // whole clauses that were made here, about the client
 };
 
 /// A whole field with its CRLF. Nothing that strangers wrote gets out of its place.

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "common/net/connection_impl.h"
+#include "common/net/proxy_header.h"
 
 namespace postrider::net {
 namespace {
@@ -108,6 +109,24 @@ bool Connection::is_quiet() {
     return input().empty() && !impl_->read_now(kMaxInput);
   } catch (const ConnectionEnded&) {
     return false;
+  }
+}
+
+asio::awaitable<void> Connection::read_proxy_header() {
+  for (;;) {
+    const ProxyHeader header = net::read_proxy_header(input());
+    if (header.status == ProxyHeader::Status::malformed) impl_->fail(EndReason::reset, "no PROXY header");
+    if (header.status == ProxyHeader::Status::complete) {
+      consume(header.taken);
+      if (header.source.empty()) co_return;
+      impl_->remote_address = header.source;
+      impl_->remote_port = header.source_port;
+      impl_->local_address = header.destination;
+      impl_->local_port = header.destination_port;
+      impl_->loopback = asio::ip::make_address(header.source).is_loopback();
+      co_return;
+    }
+    co_await read_more(kMaxProxyHeader);
   }
 }
 

@@ -44,6 +44,10 @@ class Connection {
   uint16_t local_port() const;
   bool from_loopback() const;
 
+  /// The PROXY protocol's header, which has to come first: from now on the addresses are those that it tells. Throws
+  /// ConnectionEnded (reset) for anything else.
+  asio::awaitable<void> read_proxy_header();
+
   // --- reading. The buffer grows to its limit, and is given back when it is empty and the session waits.
   /// What was read and not consumed yet. Valid until the next call that reads or consumes.
   std::string_view input() const;

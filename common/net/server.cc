@@ -17,7 +17,8 @@ namespace {
 
 constexpr int kBacklog = 4'096;
 constexpr std::chrono::milliseconds kNoDescriptorsPause{200};
-constexpr std::chrono::seconds kCutPatience{3};  // for sessions that were cut but wait for a worker
+constexpr std::chrono::seconds kProxyPatience{5};  // for the header of a load balancer
+constexpr std::chrono::seconds kCutPatience{3};    // for sessions that were cut but wait for a worker
 
 using Acceptor = asio::ip::tcp::acceptor;
 
@@ -145,6 +146,33 @@ struct Server::Impl {
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
     auto connection = std::make_shared<Connection>(std::move(socket));
     if (connection->remote_address().empty()) return;  // gone already
+    if (!is_proxy(connection->remote_address())) return enter(loop, listener, std::move(connection));
+    auto nothing_left = [](const std::exception_ptr&) {};  // it was logged
+    asio::co_spawn(loop.context, enter_by_proxy(loop, listener, std::move(connection)), nothing_left);
+  }
+
+  bool is_proxy(const std::string& address) {
+    std::lock_guard lock(proxies_mutex);
+    return proxies && proxies(address);
+  }
+
+  /// The client's own address is what limits and bans are about.
+  asio::awaitable<void> enter_by_proxy(Loop& loop, Listener& listener, std::shared_ptr<Connection> connection) {
+    const std::string balancer = connection->remote_address();
+    try {
+      connection->set_deadline(kProxyPatience);
+      co_await connection->read_proxy_header();
+      connection->clear_deadline();
+    } catch (const std::exception& error) {
+      log_warn("proxy_header", {{"listener", listener.options.name}, {"address", balancer}, {"reason", error.what()}});
+      connection->close();
+      co_return;
+    }
+    if (server.stopping()) co_return;
+    enter(loop, listener, std::move(connection));
+  }
+
+  void enter(Loop& loop, Listener& listener, std::shared_ptr<Connection> connection) {
     const std::string reason = limits.enter(connection->remote_address());
     if (!reason.empty()) {
       log_info("connection_refused",
@@ -215,6 +243,8 @@ struct Server::Impl {
 
   Server& server;
   AddressLimits limits;
+  std::mutex proxies_mutex;
+  std::function<bool(const std::string&)> proxies;
   std::vector<std::unique_ptr<Listener>> listeners;
   std::vector<std::unique_ptr<Loop>> loops;
   std::unique_ptr<Watchdog> watchdog;
@@ -252,6 +282,11 @@ Result<uint16_t> Server::listen(const ListenOptions& options, Session session, R
     loop->acceptors.emplace_back(std::move(acceptor), impl_->listeners.back().get());
   }
   return endpoint.port();
+}
+
+void Server::set_proxies(std::function<bool(const std::string& address)> is_proxy) {
+  std::lock_guard lock(impl_->proxies_mutex);
+  impl_->proxies = std::move(is_proxy);
 }
 
 size_t Server::loops() const {

@@ -42,6 +42,10 @@ class Server {
   /// port and reason. Gives the port. "::" is every address, IPv4 too; all IPv4 addresses where the system has no IPv6.
   Result<uint16_t> listen(const ListenOptions& options, Session session, Refusal refusal);
 
+  /// Whether an address is that of a load balancer, whose connections begin with the PROXY protocol. From any thread;
+  /// for connections that come from now on.
+  void set_proxies(std::function<bool(const std::string& address)> is_proxy);
+
   size_t loops() const;
   asio::io_context& loop(size_t number);
   size_t sessions() const;

@@ -131,6 +131,25 @@ const PasswordRecord& dummy_record() {
   return record;
 }
 
+namespace {
+constexpr std::string_view kOutside = "{OUTSIDE}";
+}  // namespace
+
+PasswordRecord outside_password_record(std::string_view user) {
+  PasswordRecord record;
+  record.argon2id = std::string(kOutside) + std::string(user);
+  record.scram_salt = random_bytes(kScramSaltOctets);
+  record.scram_iterations = kScramIterations;
+  record.stored_key = random_bytes(kScramKeyOctets);
+  record.server_key = random_bytes(kScramKeyOctets);
+  return record;
+}
+
+std::string_view outside_user(const PasswordRecord& record) {
+  const std::string_view text = record.argon2id;
+  return text.starts_with(kOutside) ? text.substr(kOutside.size()) : std::string_view();
+}
+
 VerifiedCache::VerifiedCache() : key_(random_bytes(32)) {}
 
 std::string VerifiedCache::tag(int64_t account, const PasswordRecord& record, std::string_view password) const {
@@ -144,6 +163,9 @@ std::string VerifiedCache::tag(int64_t account, const PasswordRecord& record, st
 }
 
 bool VerifiedCache::verify(int64_t account, const PasswordRecord& record, std::string_view password, Time now) {
+  if (const auto user = outside_user(record); !user.empty()) {
+    return source_ != nullptr && source_->check(std::string(user), password);
+  }
   if (contains(account, record, password, now)) return true;
   if (!verify_password(record, password)) return false;
   remember(account, record, password, now);

@@ -40,6 +40,19 @@ Result<PasswordRecord> make_password_record(std::string_view password);
 /// True where it is the password. A damaged record, or a password that could never be stored, is false.
 bool verify_password(const PasswordRecord& record, std::string_view password);
 
+/// Somebody else who knows users and their passwords, such as the system that this runs on.
+class PasswordSource {
+ public:
+  virtual ~PasswordSource() = default;
+  /// Blocks; for worker threads.
+  virtual bool check(const std::string& user, std::string_view password) = 0;
+};
+/// A record of a user whose password such a source knows, by the name that it has there. No password fits the record
+/// itself, nor any SCRAM exchange.
+PasswordRecord outside_password_record(std::string_view user);
+/// The name of such a record's user there; empty: it is a record of our own.
+std::string_view outside_user(const PasswordRecord& record);
+
 /// A record that no password fits and that costs as much to check as a real one: for users that do not exist.
 const PasswordRecord& dummy_record();
 
@@ -70,7 +83,10 @@ class VerifiedCache {
 
   VerifiedCache();
 
-  /// verify_password(), or the memory of it.
+  /// For records of users whom it knows; before the first of them, and it must outlive this. Null: nobody knows them.
+  void ask_outside(PasswordSource* source) { source_ = source; }
+
+  /// verify_password(), or the memory of it; of what a source outside says nothing is remembered.
   bool verify(int64_t account, const PasswordRecord& record, std::string_view password, Time now);
   bool contains(int64_t account, const PasswordRecord& record, std::string_view password, Time now) const;
   void remember(int64_t account, const PasswordRecord& record, std::string_view password, Time now);
@@ -81,6 +97,7 @@ class VerifiedCache {
   void make_room(Time now);
 
   const std::string key_;
+  PasswordSource* source_ = nullptr;
   mutable std::mutex mutex_;
   std::unordered_map<std::string, Time> expires_;
 };

@@ -33,12 +33,15 @@ inline constexpr Code kBadContent = "5.6.0";              // other or undefined 
 inline constexpr Code kConversionFailed = "5.6.1";        // media not supported
 inline constexpr Code kNeedsUtf8 = "5.6.7";               // non-ASCII addresses not permitted without SMTPUTF8
 inline constexpr Code kPolicyTemporary = "4.7.0";         // security status, for now
+inline constexpr Code kFilterTrouble = "4.7.1";           // delivery not authorized, for now
 inline constexpr Code kSecurity = "5.7.0";                // other or undefined security status
 inline constexpr Code kNotAuthorized = "5.7.1";           // delivery not authorized, message refused
 inline constexpr Code kBadCredentials = "5.7.8";          // authentication credentials invalid
 inline constexpr Code kSpfFailed = "5.7.23";              // SPF validation failed (RFC 7372)
 inline constexpr Code kAuthenticationUnknown = "4.7.24";  // SPF validation error; of DNS (RFC 7372)
 inline constexpr Code kEncryptionNeeded = "5.7.10";       // encryption needed (RFC 8689)
+inline constexpr Code kReverseDnsFailed = "5.7.25";       // reverse DNS validation failed (RFC 7372)
+inline constexpr Code kReverseDnsUnknown = "4.7.25";      // the same, of DNS
 inline constexpr Code kEncryptionRequired = "5.7.11";     // encryption required for requested authentication mechanism
 
 }  // namespace postrider::smtp::status

@@ -222,6 +222,7 @@ void SessionTest::start() {
     checks_ = std::make_unique<InboundChecks>(*check_dns_, *workers, clock);
     signer_ = std::make_unique<Signer>(folder.string(), clock);
     service->authenticate_with(checks_.get(), signer_.get());
+    service->look_up_with(check_dns_.get());
   }
   auto settings = make_settings(config, *tls);
   ASSERT_TRUE(settings) << settings.error().message;

@@ -194,7 +194,7 @@ TEST_F(LedgerTest, AQueueOfTheFirstVersionIsTakenOver) {
   open();
   EXPECT_THAT(queue_->take_due(clock_.unix_time(), false, 10), SizeIs(1));
   EXPECT_EQ(queue_->trace(5)->reverse_path, "a@example.net");
-  auto copy = std::filesystem::status(state_.file("queue.db.before-v2"));
+  auto copy = std::filesystem::status(state_.file("queue.db.before-v" + std::to_string(kQueueMigrations.size())));
   ASSERT_TRUE(std::filesystem::exists(copy));
   EXPECT_EQ(copy.permissions() & std::filesystem::perms::others_all, std::filesystem::perms::none);
 }

@@ -1,0 +1,37 @@
+// What a filter may send, the header that it changes, and the PROXY protocol's header.
+#include <cstdlib>
+
+#include "common/mail/header.h"
+#include "common/milter/head.h"
+#include "common/milter/protocol.h"
+#include "common/net/proxy_header.h"
+
+using namespace postrider;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  std::string_view input(reinterpret_cast<const char*>(data), size);
+  const auto proxied = net::read_proxy_header(input);
+  if (proxied.status == net::ProxyHeader::Status::complete && proxied.taken > input.size()) std::abort();
+  milter::Head head(input);
+  if (head.text().substr(0, input.size() < 2 ? 0 : input.size() - 2).size() > input.size() + 2) std::abort();
+  milter::parse_negotiation(input);
+  for (;;) {
+    const milter::Packet packet = milter::read_packet(input);
+    if (packet.status != milter::Packet::Status::complete) break;
+    if (packet.taken > input.size()) std::abort();
+    if (const auto response = milter::parse_response(packet.letter, packet.data)) {
+      const size_t before = head.fields().size();
+      if (response->kind == milter::Response::Kind::add_field) head.add(response->name, response->value, true);
+      if (response->kind == milter::Response::Kind::insert_field)
+        head.insert(response->index, response->name, response->value, false);
+      // However it is written, what is added is one field.
+      if (head.fields().size() > before) {
+        const std::string text = head.text();
+        if (milter::Head(text).fields().size() > head.fields().size()) std::abort();
+      }
+      smtp::format_reply(response->reply);
+    }
+    input.remove_prefix(packet.taken);
+  }
+  return 0;
+}
