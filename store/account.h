@@ -16,6 +16,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
+#include "store/access_rights.h"
+#include "store/annotations.h"
 #include "store/message_source.h"
 #include "store/sqlite.h"
 #include "store/types.h"
@@ -30,6 +32,7 @@ enum class StoreFault {
   not_allowed,      // IMAP CANNOT
   over_quota,       // IMAP OVERQUOTA, SMTP 4.2.2
   limit,            // IMAP LIMIT: too many mailboxes or keywords, a name too long
+  no_permission,    // IMAP NOPERM: the mailbox is another user's
 };
 
 struct StoreFailure {
@@ -149,6 +152,21 @@ class Account {
   /// kept at or below kChunkSize.
   void read(MessageId message, uint64_t offset, uint64_t length, std::string& out);
 
+  /// What a user may do with a mailbox; the owner everything (RFC 4314).
+  Rights rights_of(MailboxId mailbox, AccountId user);
+  std::vector<Grant> grants(MailboxId mailbox);
+  /// Mailboxes whose lists name this account, or everybody.
+  std::vector<MailboxId> shared_mailboxes(AccountId user);
+  /// What a user sees of a mailbox's annotations, by name.
+  std::vector<Annotation> annotations(MailboxId mailbox, AccountId user);
+  /// Annotations of any mailbox that were set or removed after that.
+  std::vector<Annotation> annotations_since(ModSeq since, AccountId user);
+
+  /// The thread of a message, named by the message that began it; 0: no such message (RFC 8474).
+  MessageId thread_of(MessageId message);
+  /// The messages of a thread.
+  std::vector<MessageId> thread(MessageId thread);
+
   uint64_t used_bytes();
   /// Makes all that was committed durable: one flush of the file's log.
   Flushed flush();
@@ -199,10 +217,16 @@ class Edit {
   /// UID 0. quota: 0 for none. prefix: trace fields for this recipient alone, complete lines with CRLF.
   StoreResult<Uid> append(MailboxId mailbox, const PreparedMessage& message, std::string_view prefix, Flags flags,
                           UnixTime internal_date, QueueId delivery, uint64_t quota);
-  StoreResult<CopiedUids> copy(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota);
-  StoreResult<CopiedUids> move(MailboxId from, const UidRanges& uids, MailboxId to);
+  /// kept: flags outside of these are not taken along.
+  StoreResult<CopiedUids> copy(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
+                               uint64_t kept = ~uint64_t{0});
+  StoreResult<CopiedUids> move(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t kept = ~uint64_t{0});
+  /// Messages of another account, only read; where both have an Edit, the one of the lower number is taken first.
+  StoreResult<CopiedUids> copy_from(Account& other, MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
+                                    uint64_t kept);
+  /// changeable: all other flags stay as they are.
   StoredFlags store_flags(MailboxId mailbox, const UidRanges& uids, FlagChange change, Flags flags,
-                          std::optional<ModSeq> unchanged_since);
+                          std::optional<ModSeq> unchanged_since, uint64_t changeable = ~uint64_t{0});
   /// Removes what has \Deleted; of uids only, when given. Kept for undelete until maintain() purges it.
   UidRanges expunge(MailboxId mailbox, const UidRanges* uids);
   /// Removes these, whatever flags they have; kept likewise.
@@ -218,6 +242,12 @@ class Edit {
   /// With its children; renaming INBOX moves its messages to a new mailbox (RFC 9051 6.3.6).
   StoreResult<void> rename_mailbox(std::string_view from, std::string_view to);
   StoreResult<void> subscribe(std::string_view name, bool subscribed);
+  /// Sets an entry of a mailbox's access control list; without rights, removes it.
+  StoreResult<void> grant(MailboxId mailbox, const Grant& grant);
+  /// The mailboxes of this name and above that this edit made get the list of the one above them.
+  void inherit_rights(std::string_view name);
+  /// user: whose it is when it is private.
+  StoreResult<void> annotate(const Annotation& annotation, AccountId user);
 
   /// Visible to everybody; durable after the next flush only.
   void commit();
@@ -236,14 +266,17 @@ class Edit {
   void count_message(Delta& delta, Flags flags, uint64_t size, int sign);
   bool fits(uint64_t more, uint64_t quota);
   void store_message(MessageId id, const PreparedMessage& message, std::string_view prefix, UnixTime internal_date);
+  MessageId join_thread(MessageId message, const std::vector<int64_t>& keys);
   void insert_entry(MailboxId mailbox, Uid uid, Flags flags, MessageId message, uint64_t size);
   UidRanges remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_t with_flags);
   StoreResult<CopiedUids> copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
-                                       bool remove);
+                                       uint64_t kept, bool remove);
+  bool copy_message(Account& other, MessageId source, MessageId target);
   std::vector<MessageRow> read_slice(MailboxId mailbox, UidRange range);
   std::optional<MailboxId> find(std::string_view name);
   MailboxId insert_mailbox(std::string_view name, std::string_view special_use);
   void write_log();
+  void bump();  // the account's modseq, for what no mailbox's log tells
 
   Account& account_;
   std::unique_ptr<WriterLock> lock_;

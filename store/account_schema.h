@@ -112,6 +112,34 @@ CREATE TABLE expunged(
   time INTEGER NOT NULL
 ) STRICT;
 )sql"},
+    Migration{R"sql(
+-- The access control lists (RFC 4314). who: an account, or 0 for anyone. negative: takes the rights away.
+CREATE TABLE access_right(
+  mailbox INTEGER NOT NULL,
+  who INTEGER NOT NULL,
+  negative INTEGER NOT NULL,
+  rights INTEGER NOT NULL,
+  PRIMARY KEY(mailbox, who, negative)
+) STRICT, WITHOUT ROWID;
+
+-- Metadata (RFC 5464). mailbox: 0 for the server. reader: whose a private one is; 0: shared. value: NULL when removed.
+CREATE TABLE annotation(
+  mailbox INTEGER NOT NULL,
+  reader INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  value BLOB,
+  modseq INTEGER NOT NULL,
+  PRIMARY KEY(mailbox, reader, name)
+) STRICT, WITHOUT ROWID;
+
+-- Threads by hashes of Message-IDs. message.thread: NULL where the message began its thread, whose id is the message's.
+CREATE TABLE thread_key(
+  id INTEGER PRIMARY KEY,
+  thread INTEGER NOT NULL
+) STRICT;
+ALTER TABLE message ADD COLUMN thread INTEGER;
+CREATE INDEX message_thread ON message(thread) WHERE thread IS NOT NULL;
+)sql"},
 };
 
 }  // namespace postrider::store

@@ -152,6 +152,35 @@ std::optional<AccountInfo> Directory::account(AccountId id) {
   return account_of(*rows.operator->());
 }
 
+std::optional<AccountInfo> Directory::find_account(std::string_view text, std::string_view default_domain) {
+  std::string whole(text);
+  if (text.find('@') == std::string_view::npos && !default_domain.empty()) whole += fmt::format("@{}", default_domain);
+  auto address = canonical_address(whole);
+  return address ? find_account(*address) : std::nullopt;
+}
+
+void Directory::note_sharing(AccountId owner, AccountId who) {
+  {
+    Rows rows(database_.prepare("SELECT 1 FROM sharing WHERE who = ?1 AND owner = ?2").bind(who, owner));
+    if (rows.next()) return;
+  }
+  auto body = [&]() -> Result<void> {
+    database_.prepare("INSERT OR IGNORE INTO sharing VALUES(?1, ?2)").bind(who, owner).run();
+    return {};
+  };
+  (void)change(body);
+}
+
+std::vector<AccountInfo> Directory::sharing_with(AccountId who) {
+  static const std::string sql = std::string(kAccountColumns) +
+                                 "WHERE id IN (SELECT owner FROM sharing WHERE who IN (0, ?1)) AND id <> ?1 "
+                                 "AND enabled <> 0 ORDER BY domain, local LIMIT ?2";
+  std::vector<AccountInfo> all;
+  Rows rows(database_.prepare(sql).bind(who, static_cast<int64_t>(kMaxSharingOwners)));
+  while (rows.next()) all.push_back(account_of(*rows.operator->()));
+  return all;
+}
+
 std::vector<AccountInfo> Directory::accounts() {
   static const std::string sql = std::string(kAccountColumns) + "ORDER BY domain, local";
   std::vector<AccountInfo> all;
@@ -188,6 +217,7 @@ Result<AccountInfo> Directory::remove_account(std::string_view text) {
     if (!info) return no_account(*address);
     database_.prepare("DELETE FROM account WHERE id = ?1").bind(info->id).run();
     database_.prepare("DELETE FROM credential WHERE account = ?1").bind(info->id).run();
+    database_.prepare("DELETE FROM sharing WHERE who = ?1 OR owner = ?1").bind(info->id).run();
     return *info;
   });
 }

@@ -15,6 +15,7 @@
 #include "common/base/result.h"
 #include "common/mail/address.h"
 #include "common/sasl/password.h"
+#include "store/access_rights.h"
 #include "store/directory_version.h"
 #include "store/sqlite.h"
 #include "store/types.h"
@@ -76,6 +77,15 @@ class Directory {
   Result<void> set_enabled(std::string_view address, bool enabled);
   std::vector<AccountInfo> accounts();
   std::optional<AccountInfo> account(AccountId id);
+
+  /// The account of this address, or of this login name; no aliases.
+  std::optional<AccountInfo> find_account(std::string_view address, std::string_view default_domain);
+
+  /// An account is about to give rights in a mailbox to another, or to everybody (0). It is never taken back: who is
+  /// named here for nothing costs a look.
+  void note_sharing(AccountId owner, AccountId who);
+  /// Enabled accounts that may have given rights to this one, or to everybody; by address.
+  std::vector<AccountInfo> sharing_with(AccountId who);
 
   Result<void> set_alias(std::string_view address, const std::vector<std::string>& targets);
   Result<void> remove_alias(std::string_view address);

@@ -58,6 +58,14 @@ CREATE TABLE alias(
 ALTER TABLE state ADD COLUMN decoy_key BLOB NOT NULL DEFAULT x'';
 UPDATE state SET decoy_key = randomblob(32);
 )sql"},
+    Migration{R"sql(
+-- Which accounts may have let which others (0: anyone) into a mailbox. Written before the account's file, which knows.
+CREATE TABLE sharing(
+  who INTEGER NOT NULL,
+  owner INTEGER NOT NULL,
+  PRIMARY KEY(who, owner)
+) STRICT, WITHOUT ROWID;
+)sql"},
 };
 
 }  // namespace postrider::store

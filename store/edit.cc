@@ -16,13 +16,13 @@ StoreFailure no_such_mailbox() {
   return {StoreFault::no_such_mailbox, "There is no such mailbox."};
 }
 
+}  // namespace
+
 StoreFailure over_quota(uint64_t quota) {
   return {StoreFault::over_quota,
           fmt::format("The account is over its quota of {} KiB. Delete mail, empty the trash, or ask for more.",
                       quota >> 10)};
 }
-
-}  // namespace
 
 Edit::Edit(Account& account)
     : account_(account),
@@ -94,9 +94,10 @@ void Edit::store_message(MessageId id, const PreparedMessage& message, std::stri
   Database& db = account_.database_;
   const MimeSummary& summary = message.summary;
   std::string index = summary.index.serialize();
-  db.prepare("INSERT INTO message VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+  MessageId thread = join_thread(id, message.thread_keys);
+  db.prepare("INSERT INTO message VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, nullif(?9, ?1))")
       .bind(id, prefix.size() + summary.size, internal_date, prefix.size(), summary.head_size, summary.envelope,
-            summary.bodystructure, Blob{index})
+            summary.bodystructure, Blob{index}, thread)
       .run();
   db.prepare("INSERT INTO head VALUES(?1, ?2, ?3)").bind(id, Blob{prefix}, Blob{message.head}).run();
   int64_t chunk_id = id << 20;
@@ -128,16 +129,16 @@ void Edit::insert_entry(MailboxId mailbox, Uid uid, Flags flags, MessageId messa
       .run();
 }
 
-StoreResult<CopiedUids> Edit::copy(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota) {
-  return copy_entries(from, uids, to, quota, false);
+StoreResult<CopiedUids> Edit::copy(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota, uint64_t kept) {
+  return copy_entries(from, uids, to, quota, kept, false);
 }
 
-StoreResult<CopiedUids> Edit::move(MailboxId from, const UidRanges& uids, MailboxId to) {
-  return copy_entries(from, uids, to, 0, true);
+StoreResult<CopiedUids> Edit::move(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t kept) {
+  return copy_entries(from, uids, to, 0, kept, true);
 }
 
 StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
-                                           bool remove) {
+                                           uint64_t kept, bool remove) {
   Delta* source = delta(from);
   Delta* target = delta(to);
   if (source == nullptr || target == nullptr) return tl::unexpected(no_such_mailbox());
@@ -152,8 +153,9 @@ StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids
       for (const MessageRow& row : slice) {
         if (!remove && !fits(row.size, quota)) return tl::unexpected(over_quota(quota));
         Uid uid = target->mailbox.uid_next++;
-        insert_entry(to, uid, row.flags, row.message, row.size);
-        count_message(*target, row.flags, row.size, +1);
+        Flags flags(row.flags.bits() & kept);
+        insert_entry(to, uid, flags, row.message, row.size);
+        count_message(*target, flags, row.size, +1);
         append_uid(target->added, uid);
         append_uid(copied.from, row.uid);
         append_uid(copied.to, uid);
@@ -184,13 +186,14 @@ std::vector<MessageRow> Edit::read_slice(MailboxId mailbox, UidRange range) {
 }
 
 StoredFlags Edit::store_flags(MailboxId mailbox, const UidRanges& uids, FlagChange change, Flags flags,
-                              std::optional<ModSeq> unchanged_since) {
+                              std::optional<ModSeq> unchanged_since, uint64_t changeable) {
   StoredFlags result;
   Delta* in = delta(mailbox);
   if (in == nullptr) return result;
   // new = (old & keep) | set
   uint64_t keep = change == FlagChange::add ? ~uint64_t{0} : change == FlagChange::remove ? ~flags.bits() : 0;
-  uint64_t set = change == FlagChange::remove ? 0 : flags.bits();
+  uint64_t set = change == FlagChange::remove ? 0 : flags.bits() & changeable;
+  keep |= ~changeable;
   ModSeq limit = unchanged_since.value_or(INT64_MAX);
   for (const UidRange& range : uids) {
     bool any = false;

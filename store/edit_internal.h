@@ -14,4 +14,7 @@ struct Edit::Delta {
   bool changed() const { return mailbox_changed || !added.empty() || !expunged.empty() || !flags.empty(); }
 };
 
+/// What the person over quota is told. quota: octets.
+StoreFailure over_quota(uint64_t quota);
+
 }  // namespace postrider::store

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "common/base/random.h"
+#include "store/thread_keys.h"
 
 namespace postrider::store {
 namespace {
@@ -203,6 +204,7 @@ PreparedMessage prepare_message(std::shared_ptr<const Spool> spool) {
     spool->read([&](std::string_view piece) { message.head += piece.substr(0, head - message.head.size()); });
     message.spool = std::move(spool);
   }
+  message.thread_keys = thread_keys(message.head);
   return message;
 }
 

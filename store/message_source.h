@@ -84,6 +84,7 @@ struct PreparedMessage {
   std::string head;                    // the root header (at most kMaxInlineHead of it)
   std::vector<PreparedChunk> chunks;   // what follows, when it fits in one chunk
   std::shared_ptr<const Spool> spool;  // set when chunks is empty and there is more than head
+  std::vector<int64_t> thread_keys;    // store/thread_keys.h
 };
 
 PreparedMessage prepare_message(std::shared_ptr<const Spool> spool);
