@@ -41,13 +41,34 @@ void append_fetch_head(std::string& out, uint32_t number, store::Uid uid, bool u
   append_format(out, "* {} {} (", uid_only ? uid : number, uid_only ? "UIDFETCH" : "FETCH");
 }
 
-std::string email_id(store::MessageId message) {
-  return fmt::format("M{}", message);
+namespace {
+
+std::string object_id(char kind, store::MessageId message, store::AccountId owner) {
+  return owner == 0 ? fmt::format("{}{}", kind, message) : fmt::format("{}{}-{}", kind, owner, message);
 }
 
-std::optional<store::MessageId> parse_email_id(std::string_view text) {
-  if (!text.starts_with('M')) return std::nullopt;
-  return parse_number<store::MessageId>(text.substr(1));
+std::optional<store::MessageId> parse_object_id(char kind, std::string_view text, store::AccountId owner) {
+  std::string head = owner == 0 ? std::string(1, kind) : fmt::format("{}{}-", kind, owner);
+  if (!text.starts_with(head)) return std::nullopt;
+  return parse_number<store::MessageId>(text.substr(head.size()));
+}
+
+}  // namespace
+
+std::string email_id(store::MessageId message, store::AccountId owner) {
+  return object_id('M', message, owner);
+}
+
+std::optional<store::MessageId> parse_email_id(std::string_view text, store::AccountId owner) {
+  return parse_object_id('M', text, owner);
+}
+
+std::string thread_id(store::MessageId thread, store::AccountId owner) {
+  return object_id('T', thread, owner);
+}
+
+std::optional<store::MessageId> parse_thread_id(std::string_view text, store::AccountId owner) {
+  return parse_object_id('T', text, owner);
 }
 
 FetchRun::FetchRun(std::vector<FetchItem> items, FetchOptions options, const View& view, const NumberRanges& numbers,
@@ -210,10 +231,10 @@ void FetchRun::append_item(store::Account& account, const Item& item, const stor
       append_format(out, "SAVEDATE \"{}\"", format_imap_date_time(row.saved));
       break;
     case Kind::email_id:
-      append_format(out, "EMAILID ({})", email_id(row.message));
+      append_format(out, "EMAILID ({})", email_id(row.message, view_.owner()));
       break;
     case Kind::thread_id:
-      out += "THREADID NIL";
+      append_format(out, "THREADID ({})", thread_id(account.thread_of(row.message), view_.owner()));
       break;
     case Kind::preview:
       out += "PREVIEW ";

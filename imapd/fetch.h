@@ -22,10 +22,15 @@ namespace postrider::imap {
 
 /// "* 3 FETCH (", or "* 17 UIDFETCH (" where message numbers are off (RFC 9586).
 void append_fetch_head(std::string& out, uint32_t number, store::Uid uid, bool uid_only);
-/// The OBJECTID of a message (RFC 8474): copies share it, because they share the stored message.
-std::string email_id(store::MessageId message);
-/// Nothing where the text was not made here.
-std::optional<store::MessageId> parse_email_id(std::string_view text);
+/// The OBJECTID of a message (RFC 8474): copies share it, because they share the stored message. owner: of another
+/// user's message; 0: one's own.
+std::string email_id(store::MessageId message, store::AccountId owner);
+/// Nothing where the text was not made here, for that owner.
+std::optional<store::MessageId> parse_email_id(std::string_view text, store::AccountId owner);
+
+/// The OBJECTID of a thread, likewise.
+std::string thread_id(store::MessageId thread, store::AccountId owner);
+std::optional<store::MessageId> parse_thread_id(std::string_view text, store::AccountId owner);
 
 struct FetchOptions {
   bool uid = false;                            // UID FETCH: UID is answered whether asked for or not

@@ -11,7 +11,7 @@ namespace {
 
 /// A name that LIST may answer: a mailbox, a subscription without one, or a level above either.
 struct Node {
-  const store::Mailbox* mailbox = nullptr;  // null: \NonExistent
+  const Listed* listed = nullptr;  // null: \NonExistent
   bool subscribed = false;
   bool has_children = false;  // mailboxes
   bool subscribed_below = false;
@@ -35,8 +35,9 @@ Node& node(Tree& tree, std::string_view name) {
 
 Tree build(const ListSource& source) {
   Tree tree;
-  for (const store::Mailbox& mailbox : source.mailboxes) {
-    node(tree, mailbox.name).mailbox = &mailbox;
+  for (const Listed& listed : source.mailboxes) {
+    const store::Mailbox& mailbox = listed.mailbox;
+    node(tree, mailbox.name).listed = &listed;
     for_each_parent(mailbox.name, [&](std::string_view parent) {
       Node& above = node(tree, parent);
       above.has_children = true;
@@ -66,9 +67,9 @@ class Attributes {
 
 bool selected(const ListCommand& command, const Node& node) {
   if (command.select_subscribed && !node.subscribed) return false;
-  if (command.select_special_use && (node.mailbox == nullptr || node.mailbox->special_use.empty())) return false;
+  if (command.select_special_use && (node.listed == nullptr || node.listed->mailbox.special_use.empty())) return false;
   if (command.select_subscribed) return true;
-  return node.mailbox != nullptr || node.has_children;
+  return node.listed != nullptr || node.has_children;
 }
 
 /// RECURSIVEMATCH (RFC 5258 3.5): something below meets the criteria, this name itself need not.
@@ -83,20 +84,16 @@ void append_node(std::string& out, const ListCommand& command, const ListSource&
                  const Node& node, std::string_view child) {
   out += "* LIST (";
   Attributes attributes(out);
-  if (node.mailbox == nullptr) attributes.add(command.extended ? "\\NonExistent" : "\\Noselect");
+  if (node.listed == nullptr) attributes.add(command.extended ? "\\NonExistent" : "\\Noselect");
   if (node.subscribed && (command.select_subscribed || command.return_subscribed)) attributes.add("\\Subscribed");
   attributes.add(node.has_children ? "\\HasChildren" : "\\HasNoChildren");
-  if (node.mailbox != nullptr && !node.mailbox->special_use.empty()) attributes.add(node.mailbox->special_use);
+  if (node.listed != nullptr && !node.listed->mailbox.special_use.empty())
+    attributes.add(node.listed->mailbox.special_use);
   append_format(out, ") \"{}\" ", kDelimiter);
   append_mailbox(out, name, source.utf8);
   if (!child.empty()) append_format(out, " (\"CHILDINFO\" ({}))", child);
   out += "\r\n";
-  if (command.return_status == 0 || node.mailbox == nullptr) return;
-  out += "* STATUS ";
-  append_mailbox(out, name, source.utf8);
-  out += ' ';
-  append_status(out, command.return_status, source.status(*node.mailbox));
-  out += "\r\n";
+  if (node.listed != nullptr) source.details(out, *node.listed);
 }
 
 std::vector<ListPattern> compile(const ListCommand& command) {
@@ -113,14 +110,14 @@ bool any_matches(const std::vector<ListPattern>& patterns, std::string_view name
 
 }  // namespace
 
-std::string mailbox_id(store::MailboxId mailbox) {
-  return fmt::format("F{}", mailbox);
+std::string mailbox_id(store::MailboxId mailbox, store::AccountId owner) {
+  return owner == 0 ? fmt::format("F{}", mailbox) : fmt::format("F{}-{}", owner, mailbox);
 }
 
 StatusValues status_values(store::Account& account, const store::Mailbox& mailbox, unsigned items,
-                           uint64_t append_limit) {
+                           uint64_t append_limit, store::AccountId owner) {
   StatusValues values;
-  values.mailbox_id = mailbox_id(mailbox.id);
+  values.mailbox_id = mailbox_id(mailbox.id, owner);
   values.append_limit = append_limit;
   values.messages = mailbox.messages;
   values.uid_next = mailbox.uid_next;
@@ -133,9 +130,18 @@ StatusValues status_values(store::Account& account, const store::Mailbox& mailbo
   return values;
 }
 
-void append_selected_name(std::string& out, const store::Mailbox& mailbox, bool utf8) {
-  append_format(out, "* LIST ({}) \"{}\" ", mailbox.special_use, kDelimiter);
-  append_mailbox(out, mailbox.name, utf8);
+void append_selected_name(std::string& out, std::string_view name, std::string_view special_use, bool utf8) {
+  append_format(out, "* LIST ({}) \"{}\" ", special_use, kDelimiter);
+  append_mailbox(out, name, utf8);
+  out += "\r\n";
+}
+
+void append_status_line(std::string& out, std::string_view name, unsigned items, const StatusValues& values,
+                        bool utf8) {
+  out += "* STATUS ";
+  append_mailbox(out, name, utf8);
+  out += ' ';
+  append_status(out, items, values);
   out += "\r\n";
 }
 
@@ -157,7 +163,7 @@ void append_lsub(std::string& out, const ListCommand& command, const ListSource&
   for (const auto& [name, node] : build(source)) {
     // A name that only has subscribed ones below it is told as \Noselect (RFC 3501 6.3.9).
     if ((!node.subscribed && !node.subscribed_below) || !any_matches(patterns, name)) continue;
-    bool itself = node.subscribed && node.mailbox != nullptr;
+    bool itself = node.subscribed && node.listed != nullptr;
     append_format(out, "* LSUB ({}) \"{}\" ", itself ? "" : "\\Noselect", kDelimiter);
     append_mailbox(out, name, source.utf8);
     out += "\r\n";

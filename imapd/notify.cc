@@ -1,5 +1,7 @@
 #include "imapd/notify.h"
 
+#include <algorithm>
+
 #include "imapd/list.h"
 #include "imapd/proto/mailbox_name.h"
 #include "imapd/proto/writer.h"
@@ -21,7 +23,7 @@ void append_list_line(std::string& out, std::string_view attributes, std::string
   out += "\r\n";
 }
 
-void append_status_line(std::string& out, const store::Mailbox& mailbox, bool utf8, bool condstore) {
+void append_counts(std::string& out, const store::Mailbox& mailbox, bool utf8, bool condstore) {
   out += "* STATUS ";
   append_mailbox(out, mailbox.name, utf8);
   append_format(out, " (MESSAGES {} UIDNEXT {} UIDVALIDITY {} UNSEEN {}", mailbox.messages, mailbox.uid_next,
@@ -49,6 +51,35 @@ const NotifyGroup* Notify::selected() const {
   return nullptr;
 }
 
+bool Notify::wants_metadata() const {
+  return std::any_of(groups_.begin(), groups_.end(), [](const NotifyGroup& group) {
+    return (group.events & (kMailboxMetadataChange | kServerMetadataChange)) != 0;
+  });
+}
+
+/// Names of entries without their values (RFC 5465 5.6, 5.7; RFC 5464 4.4.2).
+void Notify::report_metadata(store::Account& account, const Teller& teller) const {
+  bool server = std::any_of(groups_.begin(), groups_.end(),
+                            [](const NotifyGroup& group) { return (group.events & kServerMetadataChange) != 0; });
+  for (const store::Annotation& changed : account.annotations_since(modseq_, account.id())) {
+    auto known = known_.find(changed.mailbox);
+    std::string_view name;
+    if (changed.mailbox == store::kServerAnnotations) {
+      if (!server) continue;
+    } else if (known == known_.end() ||
+               (events_of(known->second.name, known->second.subscribed) & kMailboxMetadataChange) == 0) {
+      continue;
+    } else {
+      name = known->second.name;
+    }
+    teller.out += "* METADATA ";
+    append_mailbox(teller.out, name, teller.utf8);
+    teller.out += ' ';
+    append_astring(teller.out, changed.name);
+    teller.out += "\r\n";
+  }
+}
+
 unsigned Notify::events_of(std::string_view name, bool subscribed) const {
   for (const NotifyGroup& group : groups_) {
     if (matches(group.filter, name, subscribed)) return group.events;
@@ -61,10 +92,11 @@ void Notify::report_messages(const store::Mailbox& mailbox, const Known& before,
   unsigned events = events_of(mailbox.name, mailbox.subscribed);
   bool came_or_went = mailbox.uid_next != before.uid_next || mailbox.messages != before.messages;
   bool wanted = (came_or_went && (events & kMessageNew) != 0) || (events & kFlagChange) != 0;
-  if (wanted) append_status_line(teller.out, mailbox, teller.utf8, teller.condstore);
+  if (wanted) append_counts(teller.out, mailbox, teller.utf8, teller.condstore);
 }
 
 void Notify::report(store::Account& account, const Teller& teller) {
+  store::ModSeq modseq = account.modseq();
   std::map<store::MailboxId, Known> now;
   for (const store::Mailbox& mailbox : account.mailboxes()) {
     now.emplace(mailbox.id, known_of(mailbox));
@@ -89,13 +121,14 @@ void Notify::report(store::Account& account, const Teller& teller) {
       append_list_line(teller.out, "\\NonExistent", known.name, teller.utf8);
   }
   known_ = std::move(now);
+  if (wants_metadata()) report_metadata(account, teller);
+  modseq_ = modseq;
 }
 
 void Notify::report_status(store::Account& account, const Teller& teller) const {
   for (const store::Mailbox& mailbox : account.mailboxes()) {
     bool watched = (events_of(mailbox.name, mailbox.subscribed) & (kMessageNew | kFlagChange)) != 0;
-    if (watched && mailbox.id != teller.selected)
-      append_status_line(teller.out, mailbox, teller.utf8, teller.condstore);
+    if (watched && mailbox.id != teller.selected) append_counts(teller.out, mailbox, teller.utf8, teller.condstore);
   }
 }
 

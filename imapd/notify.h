@@ -15,6 +15,9 @@ class Notify {
   /// What is there now is taken as told.
   Notify(NotifyCommand command, store::Account& account);
 
+  /// Some group wants to hear of annotations.
+  bool wants_metadata() const;
+
   struct Teller {
     std::string& out;
     bool utf8 = false;
@@ -40,6 +43,7 @@ class Notify {
   static Known known_of(const store::Mailbox& mailbox);
   /// Of the first group that means the mailbox.
   unsigned events_of(std::string_view name, bool subscribed) const;
+  void report_metadata(store::Account& account, const Teller& teller) const;
   void report_messages(const store::Mailbox& mailbox, const Known& before, const Teller& teller) const;
 
   std::vector<NotifyGroup> groups_;

@@ -12,24 +12,57 @@ Registry::Registry(const std::vector<asio::io_context*>& loops) {
 bool Registry::enter(store::AccountId account, size_t loop, Listener& listener, size_t most_sessions) {
   {
     std::lock_guard lock(mutex_);
-    auto& counts = counts_[account];
-    counts.resize(loops_.size());
-    if (std::accumulate(counts.begin(), counts.end(), size_t{0}) >= most_sessions) return false;
-    ++counts[loop];
+    auto found = counts_.find(account);
+    size_t there = 0;
+    if (found != counts_.end())
+      there = std::accumulate(found->second.sessions.begin(), found->second.sessions.end(), size_t{0});
+    if (there >= most_sessions) return false;
+    count(account, &Counts::sessions, loop, 1);
   }
-  loops_[loop].listeners[account].push_back(&listener);
+  listen(account, loop, listener);
   return true;
 }
 
 void Registry::leave(store::AccountId account, size_t loop, Listener& listener) {
+  forget(account, loop, listener);
+  std::lock_guard lock(mutex_);
+  count(account, &Counts::sessions, loop, -1);
+}
+
+void Registry::watch(store::AccountId account, size_t loop, Listener& listener) {
+  {
+    std::lock_guard lock(mutex_);
+    count(account, &Counts::watchers, loop, 1);
+  }
+  listen(account, loop, listener);
+}
+
+void Registry::unwatch(store::AccountId account, size_t loop, Listener& listener) {
+  forget(account, loop, listener);
+  std::lock_guard lock(mutex_);
+  count(account, &Counts::watchers, loop, -1);
+}
+
+/// The lock is held.
+void Registry::count(store::AccountId account, std::vector<uint32_t> Counts::*which, size_t loop, int by) {
+  Counts& counts = counts_[account];
+  counts.sessions.resize(loops_.size());
+  counts.watchers.resize(loops_.size());
+  (counts.*which)[loop] += static_cast<uint32_t>(by);
+  auto nobody = [](const std::vector<uint32_t>& n) {
+    return std::all_of(n.begin(), n.end(), [](auto i) { return i == 0; });
+  };
+  if (nobody(counts.sessions) && nobody(counts.watchers)) counts_.erase(account);
+}
+
+void Registry::listen(store::AccountId account, size_t loop, Listener& listener) {
+  loops_[loop].listeners[account].push_back(&listener);
+}
+
+void Registry::forget(store::AccountId account, size_t loop, Listener& listener) {
   auto here = loops_[loop].listeners.find(account);
   std::erase(here->second, &listener);
   if (here->second.empty()) loops_[loop].listeners.erase(here);
-  std::lock_guard lock(mutex_);
-  auto counts = counts_.find(account);
-  --counts->second[loop];
-  if (std::all_of(counts->second.begin(), counts->second.end(), [](uint32_t n) { return n == 0; }))
-    counts_.erase(counts);
 }
 
 void Registry::changed(store::AccountId account, size_t own_loop, const Listener* who) {
@@ -38,7 +71,8 @@ void Registry::changed(store::AccountId account, size_t own_loop, const Listener
     std::lock_guard lock(mutex_);
     auto found = counts_.find(account);
     if (found == counts_.end()) return;
-    counts = found->second;
+    counts = found->second.sessions;
+    for (size_t loop = 0; loop < counts.size(); ++loop) counts[loop] += found->second.watchers[loop];
   }
   for (size_t loop = 0; loop < loops_.size(); ++loop) {
     if (counts[loop] == 0) continue;

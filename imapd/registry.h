@@ -30,6 +30,9 @@ class Registry {
   bool enter(store::AccountId account, size_t loop, Listener& listener, size_t most_sessions);
   /// On that loop; the listener is not called after this.
   void leave(store::AccountId account, size_t loop, Listener& listener);
+  /// Likewise for a session of somebody else's, which looks at a mailbox of the account and does not count.
+  void watch(store::AccountId account, size_t loop, Listener& listener);
+  void unwatch(store::AccountId account, size_t loop, Listener& listener);
 
   /// Something was committed: wakes the account's sessions on every loop, but not the one that did it. From any thread;
   /// the listeners of own_loop are called at once, so that must be the calling thread's loop, or kNoLoop.
@@ -45,11 +48,18 @@ class Registry {
     asio::io_context* context = nullptr;
     Listeners listeners;  // of its own thread alone
   };
+  /// Sessions of an account on each loop, and others that watch it.
+  struct Counts {
+    std::vector<uint32_t> sessions, watchers;
+  };
+  void count(store::AccountId account, std::vector<uint32_t> Counts::*which, size_t loop, int by);
+  void listen(store::AccountId account, size_t loop, Listener& listener);
+  void forget(store::AccountId account, size_t loop, Listener& listener);
   void tell(size_t loop, store::AccountId account, const Listener* but);
 
   std::vector<Loop> loops_;
   std::mutex mutex_;
-  std::unordered_map<store::AccountId, std::vector<uint32_t>> counts_;  // sessions on each loop
+  std::unordered_map<store::AccountId, Counts> counts_;
 };
 
 }  // namespace postrider::imap

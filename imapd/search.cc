@@ -85,7 +85,7 @@ SearchRun::Key SearchRun::prepare(SearchKey key, const std::vector<std::string>&
     if (known != keywords.end())
       out.keyword = uint64_t{1} << (known - keywords.begin() + store::Flags::kFirstKeywordBit);
   } else if (key.kind == Kind::email_id) {
-    auto id = parse_email_id(key.value);
+    auto id = parse_email_id(key.value, view_.owner());
     if (!id) out.kind = Kind::none;
     out.number = static_cast<uint64_t>(id.value_or(0));
   } else {
@@ -182,6 +182,8 @@ SearchRun::Truth SearchRun::evaluate_plain(const Key& key, Message& message) con
     case Kind::email_id:
       return is(static_cast<uint64_t>(row.message) == key.number);
     case Kind::none:
+    case Kind::thread_id:  // became messages before (Session::resolved)
+    case Kind::filter:
       return Truth::no;
     case Kind::saved_before:
       return is(day_of(row.saved) < key.day);

@@ -33,6 +33,7 @@ const Session::Command* Session::find_command(std::string_view verb) {
       {"UID SEARCH", &Session::search, kSelected, kUids},
       {"SEARCH", &Session::search, kSelected, kNumbers | kByNumber},
       {"ESEARCH", &Session::multisearch, kLoggedIn, 0},
+      {"UIDBATCHES", &Session::uid_batches, kSelected, 0},
       {"CANCELUPDATE", &Session::cancel_update, kSelected, 0},
       {"UID SORT", &Session::sort, kSelected, kUids},
       {"SORT", &Session::sort, kSelected, kNumbers | kByNumber},
@@ -45,8 +46,8 @@ const Session::Command* Session::find_command(std::string_view verb) {
       {"UID EXPUNGE", &Session::expunge, kSelected, kUids},
       {"APPEND", &Session::append, kLoggedIn, 0},
       {"EXPUNGE", &Session::expunge, kSelected, 0},
-      {"CLOSE", &Session::close, kSelected, 0},
-      {"UNSELECT", &Session::unselect, kSelected, 0},
+      {"CLOSE", &Session::close, kSelected, kLeave},
+      {"UNSELECT", &Session::unselect, kSelected, kLeave},
       {"EXAMINE", &Session::select, kLoggedIn, kReadOnly},
       {"CHECK", &Session::noop, kSelected, 0},
       {"CAPABILITY", &Session::capability, kAlways, 0},
@@ -57,6 +58,7 @@ const Session::Command* Session::find_command(std::string_view verb) {
       {"ENABLE", &Session::enable, kLoggedIn, 0},
       {"NAMESPACE", &Session::list_namespaces, kLoggedIn, 0},
       {"LANGUAGE", &Session::language, kAlways, 0},
+      {"COMPARATOR", &Session::comparator, kLoggedIn, 0},
       {"LSUB", &Session::lsub, kLoggedIn, 0},
       {"CREATE", &Session::create, kLoggedIn, 0},
       {"DELETE", &Session::delete_named, kLoggedIn, 0},
@@ -65,6 +67,13 @@ const Session::Command* Session::find_command(std::string_view verb) {
       {"UNSUBSCRIBE", &Session::unsubscribe, kLoggedIn, 0},
       {"COMPRESS", &Session::compress, kLoggedIn, 0},
       {"UNAUTHENTICATE", &Session::unauthenticate, kLoggedIn, 0},
+      {"GETMETADATA", &Session::get_metadata, kLoggedIn, 0},
+      {"SETMETADATA", &Session::set_metadata, kLoggedIn, 0},
+      {"MYRIGHTS", &Session::my_rights, kLoggedIn, 0},
+      {"GETACL", &Session::get_acl, kLoggedIn, 0},
+      {"SETACL", &Session::set_acl, kLoggedIn, 0},
+      {"DELETEACL", &Session::delete_acl, kLoggedIn, 0},
+      {"LISTRIGHTS", &Session::list_rights, kLoggedIn, 0},
       {"LOGOUT", &Session::logout, kAlways, 0},
   };
   for (const Command& command : kCommands) {
@@ -232,7 +241,13 @@ asio::awaitable<Reply> Session::run_command(const Command& command, Cursor& curs
   command_flags_ = command.flags;
   std::optional<Reply> reply;
   try {
-    reply = co_await (this->*command.handler)(cursor);
+    co_await refresh_rights();
+    bool reads = command.states == kSelected && (command.flags & kLeave) == 0;
+    if (reads && !allows(store::right::kRead)) {
+      reply = Reply::no("The owner of this mailbox no longer lets you read it.").code("NOPERM");
+    } else {
+      reply = co_await (this->*command.handler)(cursor);
+    }
   } catch (const store::SqliteError& error) {
     reply = failed(command.verb, error);
   }
@@ -277,6 +292,9 @@ Reply reply_for(const store::StoreFailure& failure, bool try_create) {
       break;
     case store::StoreFault::limit:
       reply.code("LIMIT");
+      break;
+    case store::StoreFault::no_permission:
+      reply.code("NOPERM");
       break;
   }
   return reply;

@@ -15,6 +15,7 @@
 #include "common/net/connection.h"
 #include "imapd/list.h"
 #include "imapd/notify.h"
+#include "imapd/place.h"
 #include "imapd/proto/append_reader.h"
 #include "imapd/proto/framer.h"
 #include "imapd/proto/parser.h"
@@ -68,6 +69,7 @@ class Session final : public Listener {
     kReadOnly = 4,   // EXAMINE
     kMove = 8,       // MOVE, where the same handler does COPY
     kByNumber = 16,  // takes or gives message numbers: not after ENABLE UIDONLY
+    kLeave = 32,     // CLOSE, UNSELECT: also where the right to read the mailbox is gone
   };
   using Handler = asio::awaitable<Reply> (Session::*)(Cursor&);
   struct Command {
@@ -92,7 +94,7 @@ class Session final : public Listener {
   void count_bad(const Reply& reply);
   /// The store failed in the middle of a command.
   Reply failed(std::string_view verb, const store::SqliteError& error) const;
-  /// Runs job(account) on a worker.
+  /// Runs job(account) on a worker, with the user's account.
   template <class Job>
   asio::awaitable<std::invoke_result_t<Job&, store::Account&>> on_account(Job job) {
     auto work = [&] {
@@ -101,8 +103,28 @@ class Session final : public Listener {
     };
     co_return co_await services_.workers.run(std::move(work));
   }
+  /// With the account of the selected mailbox.
+  template <class Job>
+  asio::awaitable<std::invoke_result_t<Job&, store::Account&>> on_selected(Job job) {
+    auto work = [&] {
+      auto lease = services_.accounts.open(selected_.account);
+      return job(*lease);
+    };
+    co_return co_await services_.workers.run(std::move(work));
+  }
+  /// job(account, place): with the account that a mailbox name leads to.
+  template <class Job>
+  asio::awaitable<std::invoke_result_t<Job&, store::Account&, const Place&>> on_mailbox(const std::string& name,
+                                                                                        Job job) {
+    auto work = [&] {
+      Place place = find_place(name);
+      auto lease = services_.accounts.open(place.account);
+      return job(*lease, static_cast<const Place&>(place));
+    };
+    co_return co_await services_.workers.run(std::move(work));
+  }
   /// Tells the account's other sessions that something was committed.
-  void tell_others() { services_.registry.changed(account_->id, loop_, this); }
+  void tell_others(store::AccountId account) { services_.registry.changed(account, loop_, this); }
 
   // session_updates.cc: what others did, told at the end of a command. On the worker.
   void report_changes(store::Account& account, const OwnFlags& own = {});
@@ -126,6 +148,7 @@ class Session final : public Listener {
   asio::awaitable<Reply> logout(Cursor& arguments);
   asio::awaitable<Reply> id(Cursor& arguments);
   asio::awaitable<Reply> language(Cursor& arguments);
+  asio::awaitable<Reply> comparator(Cursor& arguments);
   asio::awaitable<Reply> enable(Cursor& arguments);
   bool enable_extension(std::string_view name);
   asio::awaitable<Reply> starttls(Cursor& arguments);
@@ -143,8 +166,30 @@ class Session final : public Listener {
   asio::awaitable<Reply> welcome(store::AccountInfo account, uint64_t version);
   std::string with_domain(const std::string& user) const;
 
+  // session_rights.cc: mailboxes of others, and access control lists
+  Place find_place(std::string_view name);
+  store::StoreResult<store::Mailbox> permitted(store::Account& account, const Place& place, store::Rights needed) const;
+  store::StoreResult<void> may_create(store::Account& account, const Place& place) const;
+  std::vector<Listed> others_mailboxes(store::Rights needed);
+  asio::awaitable<void> refresh_rights();
+  bool allows(store::Rights needed) const { return (selected_rights_ & needed) == needed; }
+  std::optional<store::AccountId> identifier(std::string_view name);
+  void append_my_rights(std::string_view name, store::Rights rights);
+  asio::awaitable<Reply> my_rights(Cursor& arguments);
+  asio::awaitable<Reply> list_rights(Cursor& arguments);
+  asio::awaitable<Reply> get_acl(Cursor& arguments);
+  asio::awaitable<Reply> set_acl(Cursor& arguments);
+  asio::awaitable<Reply> delete_acl(Cursor& arguments);
+  asio::awaitable<Reply> change_acl(AclCommand command, char how, store::Rights rights);
+
+  // session_metadata.cc
+  asio::awaitable<Reply> get_metadata(Cursor& arguments);
+  asio::awaitable<Reply> set_metadata(Cursor& arguments);
+  std::vector<store::Annotation> server_annotations(store::Account& account) const;
+
   // session_mailboxes.cc
-  ListSource list_source(store::Account& account, unsigned status_items) const;
+  ListSource list_source(store::Account& account, const ListCommand& command);
+  void append_details(std::string& out, const ListCommand& command, const Listed& listed);
   asio::awaitable<Reply> list(Cursor& arguments);
   asio::awaitable<Reply> lsub(Cursor& arguments);
   asio::awaitable<Reply> status(Cursor& arguments);
@@ -177,9 +222,9 @@ class Session final : public Listener {
   asio::awaitable<bool> next_stretch(Upload& upload);
   asio::awaitable<void> refuse_early(Upload& upload, uint64_t size);
   asio::awaitable<void> catenate(Upload& upload, std::string url);
-  bool copy_part(store::Account& account, Upload& upload, const MessageUrl& url);
+  bool copy_part(store::Account& account, const Place& place, Upload& upload, const MessageUrl& url);
   asio::awaitable<Reply> commit_upload(Upload& upload);
-  Reply store_upload(store::Account& account, Upload& upload);
+  Reply store_upload(store::Account& account, const Place& place, Upload& upload);
 
   // session_fetch.cc
   asio::awaitable<Reply> fetch(Cursor& arguments);
@@ -197,6 +242,16 @@ class Session final : public Listener {
     OwnFlags own;
     store::UidRanges modified;  // not changed because of UNCHANGEDSINCE
   };
+  struct CopyOutcome {
+    store::CopiedUids uids;
+    store::Flushed flushed;
+  };
+  using Copied = store::StoreResult<CopyOutcome>;
+  Copied copy_messages(store::Account& from, const store::UidRanges& uids, store::Account& to, const Place& place,
+                       bool move);
+  Copied move_between(store::Account& from, const store::UidRanges& uids, store::Account& to,
+                      const store::Mailbox& mailbox, uint64_t quota, uint64_t kept);
+  bool keep_changeable(StoreCommand& command) const;
   bool would_change(store::Account& account, const StoreCommand& command, const store::UidRanges& spans) const;
   StoreOutcome change_flags(store::Account& account, const StoreCommand& command, const store::UidRanges& spans);
   std::optional<Reply> check_numbers(const SequenceSet& set) const;
@@ -207,7 +262,10 @@ class Session final : public Listener {
   asio::awaitable<Reply> multisearch(Cursor& arguments);
   asio::awaitable<Reply> sort(Cursor& arguments);
   asio::awaitable<Reply> thread(Cursor& arguments);
-  std::optional<Reply> prepare_search(SearchCommand& command) const;
+  asio::awaitable<std::optional<Reply>> prepare_search(SearchCommand& command);
+  std::optional<Reply> insert_filters(store::Account& account, SearchCommand& command) const;
+  static SearchKey resolved(store::Account& account, SearchKey key, store::AccountId owner);
+  asio::awaitable<Reply> uid_batches(Cursor& arguments);
   SearchAnswer search_answer(const SearchCommand& command) const;
   template <class Step>
   asio::awaitable<void> in_slices(Step step, const std::optional<SearchRun>& run);
@@ -254,6 +312,8 @@ class Session final : public Listener {
   std::optional<store::AccountInfo> account_;
   uint64_t directory_version_ = 0;  // that account_ was read at, or is newer than
   std::optional<View> view_;
+  Place selected_;                     // of view_
+  store::Rights selected_rights_ = 0;  // there
   std::optional<Notify> notify_;
   std::vector<SearchContext> contexts_;  // of the selected mailbox
   store::UidRanges new_uids_;            // told by EXISTS, and not fetched for NOTIFY yet

@@ -19,10 +19,6 @@ constexpr uint64_t kMaxUploadInMessages = 4;
 constexpr uint64_t kMaxUrl = 8 << 10;   // octets
 constexpr uint64_t kPiece = 256 << 10;  // octets that are copied at once
 
-Reply no_target() {
-  return Reply::no("There is no mailbox of this name.").code("TRYCREATE");
-}
-
 Reply bad_url(std::string_view url) {
   std::string code = "BADURL ";
   append_string(code, url.substr(0, url.find_first_of("\r\n")));
@@ -61,7 +57,12 @@ asio::awaitable<void> Session::message_command() {
     tag_ = framer_.tag();
     upload.refused = Reply::refused(cursor);
   } else {
-    upload.refused = begin_upload(cursor, verb, upload);
+    try {
+      co_await refresh_rights();
+      upload.refused = begin_upload(cursor, verb, upload);
+    } catch (const store::SqliteError& error) {
+      upload.refused = failed(verb, error);
+    }
   }
   std::optional<Reply> reply;
   try {
@@ -93,6 +94,8 @@ std::optional<Reply> Session::begin_upload(Cursor& cursor, std::string_view verb
   bool uids = verb == "UID REPLACE";
   if (!uids && uid_only_) return uid_required();
   if (view_->read_only()) return Reply::no("The mailbox was opened with EXAMINE; it is read only.");
+  if (!allows(store::right::kDeleteMessages | store::right::kExpunge))
+    return reply_for(no_permission("You may not remove messages from the selected mailbox."));
   SequenceSet set;
   set.ranges.push_back({command.number, command.number});
   NumberRanges numbers = view_->numbers(set, uids);
@@ -159,15 +162,16 @@ asio::awaitable<void> Session::refuse_early(Upload& upload, uint64_t size) {
     upload.refused = Reply::no("These are too many octets for one APPEND; send the messages one by one.").code("LIMIT");
   }
   if (upload.refused || size <= store::kChunkSize) co_return;
-  auto job = [&](store::Account& account) {
-    if (!account.find_mailbox(upload.mailbox)) {
-      upload.refused = no_target();
-    } else if (account_->quota != 0 && account.used_bytes() + upload.spool->size() + size > account_->quota) {
+  auto job = [&](store::Account& account, const Place& place) {
+    auto mailbox = permitted(account, place, store::right::kInsert);
+    if (!mailbox) {
+      upload.refused = reply_for(mailbox.error(), true);
+    } else if (place.quota != 0 && account.used_bytes() + upload.spool->size() + size > place.quota) {
       upload.refused =
           Reply::no("The account is over its quota with this message. Delete mail, or ask for more.").code("OVERQUOTA");
     }
   };
-  co_await on_account(job);
+  co_await on_mailbox(upload.mailbox, job);
 }
 
 asio::awaitable<void> Session::take_literal(Upload& upload) {
@@ -266,14 +270,18 @@ asio::awaitable<bool> Session::next_stretch(Upload& upload) {
 asio::awaitable<void> Session::catenate(Upload& upload, std::string url) {
   auto parsed = parse_message_url(url);
   bool found = parsed && (view_ || !parsed->mailbox.empty());
-  auto job = [&](store::Account& account) {
+  auto job = [&](store::Account& account, const Place& place) {
     try {
-      found = copy_part(account, upload, *parsed);
+      found = copy_part(account, place, upload, *parsed);
     } catch (const std::system_error& error) {
       upload.failure = error.what();
     }
   };
-  if (found) co_await on_account(job);
+  if (found) {
+    // A URL without a mailbox is one of the selected mailbox.
+    const std::string name = parsed->mailbox.empty() ? selected_.prefix : parsed->mailbox;
+    co_await on_mailbox(name, job);
+  }
   if (!upload.failure.empty()) {
     log_error("append_failed", {{"session", number_}, {"user", user_}, {"error", upload.failure}});
     upload.refused = Reply::no("The server's disk is full or broken. Please try again later.").code("UNAVAILABLE");
@@ -283,9 +291,12 @@ asio::awaitable<void> Session::catenate(Upload& upload, std::string url) {
 }
 
 /// False: there is no such part. What would make the message too long is refused.
-bool Session::copy_part(store::Account& account, Upload& upload, const MessageUrl& url) {
-  auto mailbox = url.mailbox.empty() ? account.mailbox(view_->mailbox()) : account.find_mailbox(url.mailbox);
-  if (!mailbox || (url.uid_validity && *url.uid_validity != mailbox->uid_validity)) return false;
+bool Session::copy_part(store::Account& account, const Place& place, Upload& upload, const MessageUrl& url) {
+  auto mailbox = account.find_mailbox(place.name);
+  if (url.mailbox.empty()) mailbox = account.mailbox(view_->mailbox());
+  if (!mailbox || (account.rights_of(mailbox->id, account_->id) & store::right::kRead) == 0 ||
+      (url.uid_validity && *url.uid_validity != mailbox->uid_validity))
+    return false;
   std::optional<Octets> octets;
   store::MessageId message = 0;
   account.scan(mailbox->id, {url.uid, url.uid}, store::kWantIndex, [&](const store::MessageRow& row) {
@@ -315,18 +326,23 @@ bool Session::copy_part(store::Account& account, Upload& upload, const MessageUr
 
 asio::awaitable<Reply> Session::commit_upload(Upload& upload) {
   std::optional<Reply> reply;
-  auto job = [&](store::Account& account) {
-    reply = store_upload(account, upload);
+  store::AccountId whose = 0;
+  auto job = [&](store::Account& account, const Place& place) {
+    whose = account.id();
+    reply = store_upload(account, place, upload);
     if (reply->is_ok()) report_changes(account);
   };
-  co_await on_account(job);
-  if (reply->is_ok()) tell_others();
+  co_await on_mailbox(upload.mailbox, job);
+  if (!reply->is_ok()) co_return *reply;
+  tell_others(whose);
+  if (upload.replaced && whose != selected_.account) tell_others(selected_.account);
   co_return *reply;
 }
 
-Reply Session::store_upload(store::Account& account, Upload& upload) {
-  auto mailbox = account.find_mailbox(upload.mailbox);
-  if (!mailbox) return no_target();
+Reply Session::store_upload(store::Account& account, const Place& place, Upload& upload) {
+  auto mailbox = permitted(account, place, store::right::kInsert);
+  if (!mailbox) return reply_for(mailbox.error(), true);
+  uint64_t changeable = store::changeable_flags(account.rights_of(mailbox->id, account_->id));
   std::vector<store::PreparedMessage> prepared;
   bool one = upload.messages.size() == 1;
   if (one) prepared.push_back(store::prepare_message(upload.spool));  // before the writers' lock is taken
@@ -338,16 +354,27 @@ Reply Session::store_upload(store::Account& account, Upload& upload) {
       auto part = std::make_shared<store::Spool>(upload.spool, message.offset, message.size);
       prepared.push_back(store::prepare_message(std::move(part)));
     }
-    auto keywords = edit.keyword_bits(message.flags.keywords);
+    bool keeps_keywords = changeable >> store::Flags::kFirstKeywordBit != 0;
+    auto keywords = edit.keyword_bits(keeps_keywords ? message.flags.keywords : std::vector<std::string>());
     if (!keywords) return reply_for(keywords.error());
-    auto uid = edit.append(mailbox->id, prepared.front(), "", keywords->with(message.flags.system),
-                           message.date.value_or(services_.clock.unix_time()), 0, account_->quota);
+    store::Flags flags(keywords->with(message.flags.system).bits() & changeable);
+    auto uid = edit.append(mailbox->id, prepared.front(), "", flags, message.date.value_or(services_.clock.unix_time()),
+                           0, place.quota);
     if (!uid) return reply_for(uid.error(), true);
     store::append_uid(uids, *uid);
   }
-  if (upload.replaced && edit.remove(view_->mailbox(), {{*upload.replaced, *upload.replaced}}).empty())
+  store::UidRanges replaced;
+  if (upload.replaced) replaced = {{*upload.replaced, *upload.replaced}};
+  bool same = account.id() == selected_.account;
+  if (upload.replaced && same && edit.remove(view_->mailbox(), replaced).empty())
     return Reply::no("The message to replace is gone.").code("EXPUNGEISSUED");
   store::Flushed flushed = edit.commit_flushed();
+  if (upload.replaced && !same) {  // the new one is on disk first
+    auto selected = services_.accounts.open(selected_.account);
+    store::Edit removal(*selected);
+    removal.remove(view_->mailbox(), replaced);
+    flushed = removal.commit_flushed();
+  }
   std::string code = fmt::format("APPENDUID {} {}", mailbox->uid_validity, store::format_ranges(uids));
   if (!upload.replaced) return Reply::done(flushed, "Kept.").code(code);
   untagged(fmt::format("OK [{}] Kept.", code));  // before the EXPUNGE (RFC 8508 3.3)

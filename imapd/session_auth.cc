@@ -1,10 +1,13 @@
 // Commands of any state and those before login (RFC 3501 6.1, 6.2): CAPABILITY, NOOP, LOGOUT, ID, ENABLE, STARTTLS,
 // LOGIN, AUTHENTICATE.
+#include <algorithm>
+
 #include "common/base/ascii.h"
 #include "common/base/log.h"
 #include "common/mail/utf8.h"
 #include "common/net/address_limits.h"
 #include "common/sasl/authenticator.h"
+#include "imapd/proto/list_pattern.h"
 #include "imapd/session.h"
 
 namespace postrider::imap {
@@ -16,7 +19,8 @@ constexpr std::string_view kAfterLogin =
     " NAMESPACE CHILDREN UIDPLUS MOVE UNSELECT CONDSTORE QRESYNC ESEARCH SEARCHRES PARTIAL BINARY UTF8=ACCEPT UIDONLY "
     "MULTIAPPEND CATENATE REPLACE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE WITHIN OBJECTID "
     "SAVEDATE PREVIEW UNAUTHENTICATE SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES INPROGRESS "
-    "MULTISEARCH LANGUAGE I18NLEVEL=1 NOTIFY CONTEXT=SEARCH CONTEXT=SORT";
+    "MULTISEARCH LANGUAGE I18NLEVEL=2 NOTIFY CONTEXT=SEARCH CONTEXT=SORT METADATA METADATA-SERVER LIST-METADATA ACL "
+    "RIGHTS=texk LIST-MYRIGHTS FILTERS UIDBATCHES";
 
 }  // namespace
 
@@ -50,7 +54,7 @@ asio::awaitable<Reply> Session::noop(Cursor& arguments) {
   if (!parse_nothing(arguments)) co_return Reply::refused(arguments);
   if (view_) {
     auto job = [this](store::Account& account) { report_changes(account); };
-    co_await on_account(job);
+    co_await on_selected(job);
   }
   co_return Reply::ok("Done.");
 }
@@ -85,6 +89,22 @@ asio::awaitable<Reply> Session::language(Cursor& arguments) {
     co_return Reply::ok("So be it.");
   }
   co_return Reply::no("None of these languages is spoken here.");
+}
+
+/// RFC 5255 4.7: how SEARCH, SORT and THREAD compare. There is one way, which may be asked for by a pattern.
+asio::awaitable<Reply> Session::comparator(Cursor& arguments) {
+  constexpr std::string_view kComparator = "i;unicode-casemap";
+  std::vector<std::string> wanted;
+  if (!parse_language(arguments, wanted)) co_return Reply::refused(arguments);
+  auto fits = [&](const std::string& name) {
+    return iequals(name, "default") || ListPattern("", lower(name)).matches(kComparator);
+  };
+  if (!wanted.empty() && std::none_of(wanted.begin(), wanted.end(), fits)) {
+    Reply reply = Reply::no("Text is compared by i;unicode-casemap here, and in no other way.");
+    co_return reply.code("BADCOMPARATOR");
+  }
+  untagged(fmt::format("COMPARATOR \"{}\"", kComparator));
+  co_return Reply::ok("So be it.");
 }
 
 asio::awaitable<Reply> Session::enable(Cursor& arguments) {

@@ -86,7 +86,7 @@ void Session::update_contexts(store::Account& account, const store::UidRanges& c
     key.children.resize(1);
     key.children[0].kind = SearchKey::Kind::uid;
     for (const store::UidRange& range : known) key.children[0].set.ranges.push_back({range.first, range.last});
-    key.children.push_back(context.key);
+    key.children.push_back(resolved(account, context.key, view_->owner()));
     SearchRun run(std::move(key), *view_, account.keywords(), services_.clock.unix_time());
     while (run.step(account)) {
     }

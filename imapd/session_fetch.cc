@@ -74,7 +74,7 @@ asio::awaitable<void> Session::tell_vanished(SequenceSet set, store::ModSeq sinc
     last = mailbox->uid_next - 1;
     missed = account.missed_since(view_->mailbox(), since);
   };
-  co_await on_account(job);
+  co_await on_selected(job);
   store::UidRanges asked;
   for (const NumberRange& range : set.resolve(last)) {
     if (range.first <= last) asked.push_back({range.first, std::min(range.last, last)});
@@ -89,7 +89,7 @@ asio::awaitable<void> Session::fetch_all(FetchRun& run) {
   bool first = true, more = true, changed = false;
   OwnFlags own;
   auto job = [&](store::Account& account) {
-    if (std::exchange(first, false) && run.sets_seen() && !view_->read_only()) {
+    if (std::exchange(first, false) && run.sets_seen() && !view_->read_only() && allows(store::right::kSeen)) {
       own = set_seen(account, run.spans());
       changed = !own.uids.empty();
       run.tell_flags_of(own.uids);
@@ -98,8 +98,8 @@ asio::awaitable<void> Session::fetch_all(FetchRun& run) {
     if (!more) report_changes(account, own);
   };
   while (more) {
-    co_await on_account(job);
-    if (std::exchange(changed, false)) tell_others();
+    co_await on_selected(job);
+    if (std::exchange(changed, false)) tell_others(selected_.account);
     if (more) co_await send();
   }
 }

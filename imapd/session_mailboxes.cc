@@ -3,6 +3,7 @@
 
 #include "common/base/ascii.h"
 #include "imapd/list.h"
+#include "imapd/metadata.h"
 #include "imapd/proto/mailbox_name.h"
 #include "imapd/session.h"
 
@@ -25,22 +26,40 @@ Edited edit_mailboxes(store::Account& account, Change&& change) {
 
 }  // namespace
 
-ListSource Session::list_source(store::Account& account, unsigned status_items) const {
+ListSource Session::list_source(store::Account& account, const ListCommand& command) {
   ListSource source;
-  source.mailboxes = account.mailboxes();
+  for (store::Mailbox& mailbox : account.mailboxes()) source.mailboxes.push_back({std::move(mailbox), 0});
+  for (Listed& listed : others_mailboxes(store::right::kLookup)) source.mailboxes.push_back(std::move(listed));
   source.subscriptions = account.subscriptions();
   source.utf8 = utf8_;
-  source.status = [this, &account, status_items](const store::Mailbox& mailbox) {
-    return status_values(account, mailbox, status_items, config_->imap.max_append_size);
-  };
+  if (command.return_status == 0 && !command.return_my_rights && command.return_metadata.empty()) {
+    source.details = [](std::string&, const Listed&) {};
+  } else {
+    source.details = [&](std::string& out, const Listed& listed) { append_details(out, command, listed); };
+  }
   return source;
+}
+
+/// What RFC 5819, 8440 and 9590 add to LIST. What the user has no right to is left out.
+void Session::append_details(std::string& out, const ListCommand& command, const Listed& listed) {
+  const store::Mailbox& mailbox = listed.mailbox;
+  auto account = services_.accounts.open(listed.owner == 0 ? account_->id : listed.owner);
+  store::Rights rights = account->rights_of(mailbox.id, account_->id);
+  bool readable = (rights & store::right::kRead) != 0;
+  if (command.return_status != 0 && readable) {
+    auto values = status_values(*account, mailbox, command.return_status, config_->imap.max_append_size, listed.owner);
+    append_status_line(out, mailbox.name, command.return_status, values, utf8_);
+  }
+  if (command.return_my_rights) append_my_rights(mailbox.name, rights);
+  if (command.return_metadata.empty() || !readable) return;
+  append_metadata(out, mailbox.name, command.return_metadata, account->annotations(mailbox.id, account_->id), utf8_);
 }
 
 asio::awaitable<Reply> Session::list(Cursor& arguments) {
   ListCommand command;
   if (!parse_list(arguments, command)) co_return Reply::refused(arguments);
   auto job = [&](store::Account& account) {
-    append_list(out_, command, list_source(account, command.return_status));
+    append_list(out_, command, list_source(account, command));
     report_changes(account);
   };
   co_await on_account(job);
@@ -51,7 +70,7 @@ asio::awaitable<Reply> Session::lsub(Cursor& arguments) {
   ListCommand command;
   if (!parse_lsub(arguments, command)) co_return Reply::refused(arguments);
   auto job = [&](store::Account& account) {
-    append_lsub(out_, command, list_source(account, 0));
+    append_lsub(out_, command, list_source(account, command));
     report_changes(account);
   };
   co_await on_account(job);
@@ -62,22 +81,20 @@ asio::awaitable<Reply> Session::status(Cursor& arguments) {
   StatusCommand command;
   if (!parse_status(arguments, command)) co_return Reply::refused(arguments);
   if (command.items & kStatusHighestModSeq) enable_condstore();
-  bool found = false;
-  auto job = [&](store::Account& account) {
-    auto mailbox = account.find_mailbox(command.mailbox);
-    found = mailbox.has_value();
-    if (!found) return;
-    out_ += "* STATUS ";
-    append_mailbox(out_, mailbox->name, utf8_);
-    out_ += ' ';
-    append_status(out_, command.items, status_values(account, *mailbox, command.items, config_->imap.max_append_size));
-    out_ += "\r\n";
+  std::optional<Reply> refused;
+  auto job = [&](store::Account& account, const Place& place) {
+    auto mailbox = permitted(account, place, store::right::kRead);
+    if (!mailbox) {
+      refused = reply_for(mailbox.error());
+      return;
+    }
+    auto values =
+        status_values(account, *mailbox, command.items, config_->imap.max_append_size, place.own() ? 0 : place.account);
+    append_status_line(out_, command.mailbox, command.items, values, utf8_);
     report_changes(account);
   };
-  co_await on_account(job);
-  if (found) co_return Reply::ok("Done.");
-  Reply reply = Reply::no("There is no mailbox of this name.");
-  co_return reply.code("NONEXISTENT");
+  co_await on_mailbox(command.mailbox, job);
+  co_return refused ? *refused : Reply::ok("Done.");
 }
 
 asio::awaitable<Reply> Session::create(Cursor& arguments) {
@@ -95,30 +112,39 @@ asio::awaitable<Reply> Session::create(Cursor& arguments) {
     }
     use = *known;
   }
-  store::MailboxId id = 0;
-  auto job = [&](store::Account& account) {
+  std::string id;
+  store::AccountId whose = 0;
+  auto job = [&](store::Account& account, const Place& place) -> Edited {
+    whose = account.id();
+    if (auto allowed = may_create(account, place); !allowed) return tl::unexpected(allowed.error());
+    if (!place.own() && !use.empty()) return tl::unexpected(no_permission("A special use is the owner's to give."));
     return edit_mailboxes(account, [&](store::Edit& edit) {
-      auto created = edit.create_mailbox(command.mailbox, use);
-      id = created.value_or(0);
+      auto created = edit.create_mailbox(place.name, use);
+      if (created) edit.inherit_rights(place.name);
+      id = mailbox_id(created.value_or(0), place.own() ? 0 : place.account);
       return created;
     });
   };
-  Edited edited = co_await on_account(job);
+  Edited edited = co_await on_mailbox(command.mailbox, job);
   if (!edited) co_return reply_for(edited.error());
-  tell_others();
+  tell_others(whose);
   Reply reply = Reply::done(*edited, "Created.");
-  co_return reply.code(fmt::format("MAILBOXID ({})", mailbox_id(id)));
+  co_return reply.code(fmt::format("MAILBOXID ({})", id));
 }
 
 asio::awaitable<Reply> Session::delete_named(Cursor& arguments) {
   std::string name;
   if (!parse_mailbox(arguments, name)) co_return Reply::refused(arguments);
-  auto job = [&](store::Account& account) {
-    return edit_mailboxes(account, [&](store::Edit& edit) { return edit.delete_mailbox(name); });
+  store::AccountId whose = 0;
+  auto job = [&](store::Account& account, const Place& place) -> Edited {
+    whose = account.id();
+    auto mailbox = permitted(account, place, store::right::kDelete);
+    if (!mailbox) return tl::unexpected(mailbox.error());
+    return edit_mailboxes(account, [&](store::Edit& edit) { return edit.delete_mailbox(place.name); });
   };
-  Edited edited = co_await on_account(job);
+  Edited edited = co_await on_mailbox(name, job);
   if (!edited) co_return reply_for(edited.error());
-  tell_others();
+  tell_others(whose);
   co_return Reply::done(*edited, "Deleted.");
 }
 
@@ -126,32 +152,44 @@ asio::awaitable<Reply> Session::rename(Cursor& arguments) {
   RenameCommand command;
   if (!parse_rename(arguments, command)) co_return Reply::refused(arguments);
   if (command.to.size() > 1 && command.to.back() == kDelimiter) command.to.pop_back();
-  auto job = [&](store::Account& account) {
-    auto edited =
-        edit_mailboxes(account, [&](store::Edit& edit) { return edit.rename_mailbox(command.from, command.to); });
+  store::AccountId whose = 0;
+  auto job = [&](store::Account& account, const Place& from) -> Edited {
+    whose = account.id();
+    auto mailbox = permitted(account, from, store::right::kDelete);
+    if (!mailbox) return tl::unexpected(mailbox.error());
+    Place to = find_place(command.to);
+    if (auto allowed = may_create(account, to); to.account == from.account && !allowed)
+      return tl::unexpected(allowed.error());
+    if (to.account != from.account || (!from.own() && from.name == "INBOX")) {
+      return tl::unexpected(store::StoreFailure{store::StoreFault::not_allowed,
+                                                "A mailbox stays with its owner, and so does the owner's INBOX."});
+    }
+    auto edited = edit_mailboxes(account, [&](store::Edit& edit) { return edit.rename_mailbox(from.name, to.name); });
     report_changes(account);
     return edited;
   };
-  Edited edited = co_await on_account(job);
+  Edited edited = co_await on_mailbox(command.from, job);
   if (!edited) co_return reply_for(edited.error());
-  tell_others();
+  tell_others(whose);
   co_return Reply::done(*edited, "Renamed.");
 }
 
+/// Subscriptions are the user's own, whosever the mailbox is.
 asio::awaitable<Reply> Session::set_subscribed(Cursor& arguments, bool subscribed) {
   std::string name;
   if (!parse_mailbox(arguments, name)) co_return Reply::refused(arguments);
-  bool exists = true;
   auto job = [&](store::Account& account) -> Edited {
-    exists = !subscribed || account.find_mailbox(name).has_value();
-    if (!exists)
-      return tl::unexpected(
-          store::StoreFailure{store::StoreFault::no_such_mailbox, "There is no mailbox of this name."});
+    if (subscribed) {
+      Place place = find_place(name);
+      auto owner = services_.accounts.open(place.account);
+      auto mailbox = permitted(*owner, place, store::right::kLookup);
+      if (!mailbox) return tl::unexpected(mailbox.error());
+    }
     return edit_mailboxes(account, [&](store::Edit& edit) { return edit.subscribe(name, subscribed); });
   };
   Edited edited = co_await on_account(job);
   if (!edited) co_return reply_for(edited.error());
-  tell_others();
+  tell_others(account_->id);
   co_return Reply::done(*edited, subscribed ? "Subscribed." : "Unsubscribed.");
 }
 
@@ -166,11 +204,11 @@ asio::awaitable<Reply> Session::unsubscribe(Cursor& arguments) {
 asio::awaitable<Reply> Session::list_namespaces(Cursor& arguments) {
   if (!parse_nothing(arguments)) co_return Reply::refused(arguments);
   tell_namespaces();
-  co_return Reply::ok("All mailboxes here are your own.");
+  co_return Reply::ok("Yours, and those that others share.");
 }
 
 void Session::tell_namespaces() {
-  untagged(fmt::format("NAMESPACE ((\"\" \"{}\")) NIL NIL", kDelimiter));
+  untagged(fmt::format("NAMESPACE ((\"\" \"{0}\")) ((\"{1}\" \"{0}\")) NIL", kDelimiter, kOthersPrefix));
 }
 
 }  // namespace postrider::imap

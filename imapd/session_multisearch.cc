@@ -8,17 +8,18 @@ namespace {
 
 using Kind = MailboxFilter::Kind;
 
-/// The mailboxes that the filters mean, each once.
-std::vector<store::Mailbox> meant(store::Account& account, const std::vector<MailboxFilter>& filters,
-                                  const std::optional<store::MailboxId>& selected) {
-  std::vector<store::Mailbox> mailboxes = account.mailboxes();
-  std::erase_if(mailboxes, [&](const store::Mailbox& mailbox) {
+/// Leaves those that the filters mean. owner, selected: of the selected mailbox.
+void keep_meant(std::vector<Listed>& mailboxes, const std::vector<MailboxFilter>& filters, store::AccountId owner,
+                store::MailboxId selected) {
+  std::erase_if(mailboxes, [&](const Listed& listed) {
+    const store::Mailbox& mailbox = listed.mailbox;
     return std::none_of(filters.begin(), filters.end(), [&](const MailboxFilter& filter) {
       bool is_selected = filter.kind == Kind::selected || filter.kind == Kind::selected_delayed;
-      return is_selected ? selected == mailbox.id : matches(filter, mailbox.name, mailbox.subscribed);
+      if (is_selected) return owner == listed.owner && selected == mailbox.id;
+      bool own_only = filter.kind == Kind::inboxes || filter.kind == Kind::personal;
+      return !(own_only && listed.owner != 0) && matches(filter, mailbox.name, mailbox.subscribed);
     });
   });
-  return mailboxes;
 }
 
 }  // namespace
@@ -34,32 +35,41 @@ asio::awaitable<Reply> Session::multisearch(Cursor& arguments) {
   bool needs_selected = std::any_of(command.filters.begin(), command.filters.end(),
                                     [](const MailboxFilter& filter) { return filter.kind == Kind::selected; });
   if (needs_selected && !view_) co_return Reply::bad("No mailbox is selected.");
-  if (auto wrong = prepare_search(search)) co_return *wrong;
+  if (auto wrong = co_await prepare_search(search)) co_return *wrong;
   search.options.given = true;
   SearchAnswer answer = search_answer(search);
   answer.uids = answer.extended = true;
 
-  std::vector<store::Mailbox> left;
+  std::vector<Listed> left;
   std::optional<View> view;
   std::optional<SearchRun> run;
   bool first = true, more = true;
   // One mailbox after the other, a slice at a time; what is in it when its turn comes is searched.
   auto job = [&](store::Account& account) {
     if (std::exchange(first, false)) {
-      std::optional<store::MailboxId> selected;
-      if (view_) selected = view_->mailbox();
-      left = meant(account, command.filters, selected);
+      std::vector<std::string> subscribed = account.subscriptions();
+      for (store::Mailbox& mailbox : account.mailboxes()) left.push_back({std::move(mailbox), 0});
+      for (Listed& listed : others_mailboxes(store::right::kRead)) {
+        listed.mailbox.subscribed = std::binary_search(subscribed.begin(), subscribed.end(), listed.mailbox.name);
+        left.push_back(std::move(listed));
+      }
+      keep_meant(left, command.filters, view_ ? view_->owner() : 0, view_ ? view_->mailbox() : 0);
       std::reverse(left.begin(), left.end());
     }
+    std::optional<store::Accounts::Lease> lease;
+    if (!left.empty() && left.back().owner != 0) lease.emplace(services_.accounts.open(left.back().owner));
+    store::Account& searched = lease ? **lease : account;
     if (!run && !left.empty()) {
-      auto snapshot = account.snapshot(left.back().id);
-      if (snapshot) view.emplace(*snapshot, std::vector<std::string>(), true);
-      if (snapshot) run.emplace(search.key, *view, account.keywords(), services_.clock.unix_time());
+      auto snapshot = searched.snapshot(left.back().mailbox.id);
+      if (snapshot) view.emplace(*snapshot, std::vector<std::string>(), true, left.back().owner);
+      if (snapshot)
+        run.emplace(resolved(searched, search.key, left.back().owner), *view, searched.keywords(),
+                    services_.clock.unix_time());
       if (!snapshot) left.pop_back();
     }
-    if (run && !run->step(account)) {
+    if (run && !run->step(searched)) {
       answer.mailbox = "MAILBOX ";
-      append_mailbox(answer.mailbox, left.back().name, utf8_);
+      append_mailbox(answer.mailbox, left.back().mailbox.name, utf8_);
       append_format(answer.mailbox, " UIDVALIDITY {}", view->uid_validity());
       if (!run->found().empty()) append_search_result(out_, answer, search.options, run->found(), *view);
       run.reset();

@@ -9,7 +9,9 @@ asio::awaitable<Reply> Session::notify(Cursor& arguments) {
   if (!parse_notify(arguments, command)) co_return Reply::refused(arguments);
   if (command.unknown_event) {
     Reply reply = Reply::no("There are events among these that nobody here knows of.");
-    co_return reply.code("BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)");
+    co_return reply.code(
+        "BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange "
+        "MailboxMetadataChange ServerMetadataChange)");
   }
   listening_ = !command.groups.empty();
   if (!listening_) {
@@ -27,7 +29,7 @@ asio::awaitable<Reply> Session::notify(Cursor& arguments) {
 }
 
 Notify::Teller Session::teller() {
-  return Notify::Teller{out_, utf8_, condstore_, view_ ? view_->mailbox() : 0};
+  return Notify::Teller{out_, utf8_, condstore_, view_ && selected_.own() ? view_->mailbox() : 0};
 }
 
 /// Something happened while no command is under way, or in IDLE. The selected mailbox is told of between commands only
@@ -37,6 +39,7 @@ asio::awaitable<void> Session::tell_news(bool idle) {
   bool wanted = idle || (selected != nullptr && selected->events != 0);
   command_flags_ =
       !idle && selected != nullptr && selected->filter.kind == MailboxFilter::Kind::selected_delayed ? kNumbers : 0u;
+  if (wanted) co_await refresh_rights();
   auto job = [&](store::Account& account) {
     if (wanted) report_changes(account);
     if (notify_) notify_->report(account, teller());

@@ -29,23 +29,29 @@ asio::awaitable<Reply> Session::select(Cursor& arguments) {
   if (command.condstore) condstore_ = true;
   bool read_only = has_flag(kReadOnly);
   std::optional<store::MailboxSnapshot> snapshot;
-  auto job = [&](store::Account& account) {
-    auto mailbox = account.find_mailbox(command.mailbox);
-    if (!mailbox) return;
-    snapshot = account.snapshot(mailbox->id);
-    if (!snapshot) return;
-    view_.emplace(*snapshot, account.keywords(), read_only);
+  std::optional<Reply> refused;
+  auto job = [&](store::Account& account, const Place& place) {
+    auto mailbox = permitted(account, place, store::right::kRead);
+    if (mailbox) snapshot = account.snapshot(mailbox->id);
+    if (!snapshot) {
+      refused = reply_for(mailbox ? no_such_mailbox() : mailbox.error());
+      return;
+    }
+    selected_ = place;
+    selected_rights_ = account.rights_of(mailbox->id, account_->id);
+    // RFC 4314 5.2: who may change nothing there has it read-only.
+    constexpr store::Rights kChange = store::right::kFlags | store::right::kInsert | store::right::kExpunge;
+    read_only |= (selected_rights_ & kChange) == 0;
+    view_.emplace(*snapshot, account.keywords(), read_only, place.own() ? 0 : place.account);
     if (rev2_) {
       view_->forget_recent();
     } else if (!read_only && snapshot->mailbox.first_recent < snapshot->mailbox.uid_next) {
       claim_recent(account, mailbox->id);
     }
   };
-  co_await on_account(job);
-  if (!snapshot) {
-    Reply reply = Reply::no("There is no mailbox of this name.");
-    co_return reply.code("NONEXISTENT");
-  }
+  co_await on_mailbox(command.mailbox, job);
+  if (refused) co_return *refused;
+  if (!selected_.own()) services_.registry.watch(selected_.account, loop_, *this);
   Reply reply = describe_selected(*snapshot);
   bool same = command.resync && command.resync->uid_validity == snapshot->mailbox.uid_validity;
   if (same) co_await tell_missed(*snapshot, *command.resync);
@@ -63,8 +69,10 @@ Reply Session::describe_selected(const store::MailboxSnapshot& snapshot) {
                 view_->uid_validity(), mailbox.uid_next);
   append_format(out_, "* OK [HIGHESTMODSEQ {}] The latest change.\r\n",
                 std::max<store::ModSeq>(mailbox.highest_modseq, 1));
-  append_format(out_, "* OK [MAILBOXID ({})] What stays when the name changes.\r\n", mailbox_id(mailbox.id));
-  if (rev2_) append_selected_name(out_, mailbox, utf8_);
+  append_format(out_, "* OK [MAILBOXID ({})] What stays when the name changes.\r\n",
+                mailbox_id(mailbox.id, view_->owner()));
+  if (rev2_)
+    append_selected_name(out_, selected_.prefix + mailbox.name, selected_.own() ? mailbox.special_use : "", utf8_);
   state_ = kSelected;
   return Reply::ok("Selected.").code(view_->read_only() ? "READ-ONLY" : "READ-WRITE");
 }
@@ -78,7 +86,7 @@ asio::awaitable<void> Session::tell_missed(const store::MailboxSnapshot& snapsho
   if (resync.known) known = as_uids(resync.known->resolve(last));
   store::MissedChanges missed;
   auto job = [&](store::Account& account) { missed = account.missed_since(view_->mailbox(), since); };
-  co_await on_account(job);
+  co_await on_selected(job);
   // What is not there was there once, or never: where the log is too short, both are told (RFC 7162 3.2.10.1).
   store::UidRanges gone = missed.log_lost ? known : intersect(missed.expunged, known);
   report_vanished_earlier(store::subtract(gone, view_->uids()));
@@ -103,7 +111,7 @@ asio::awaitable<Reply> Session::close(Cursor& arguments) {
   if (!parse_nothing(arguments)) co_return Reply::refused(arguments);
   std::optional<store::Flushed> flushed;
   store::ModSeq modseq = 0;
-  if (!view_->read_only()) {
+  if (!view_->read_only() && allows(store::right::kExpunge)) {
     auto job = [&](store::Account& account) {
       auto mailbox = account.mailbox(view_->mailbox());
       if (!mailbox || mailbox->deleted == 0) return;
@@ -112,11 +120,12 @@ asio::awaitable<Reply> Session::close(Cursor& arguments) {
       modseq = edit.modseq();
       flushed = edit.commit_flushed();
     };
-    co_await on_account(job);
+    co_await on_selected(job);
   }
+  store::AccountId whose = selected_.account;
   deselect();
   if (!flushed) co_return Reply::ok("Closed.");
-  tell_others();
+  tell_others(whose);
   Reply reply = Reply::done(*flushed, "Closed.");
   if (qresync_) reply.code(fmt::format("HIGHESTMODSEQ {}", modseq));
   co_return reply;

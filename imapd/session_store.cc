@@ -53,6 +53,7 @@ asio::awaitable<Reply> Session::store(Cursor& arguments) {
     if (auto wrong = check_numbers(command.set)) co_return *wrong;
   }
   if (view_->read_only()) co_return read_only_reply();
+  if (!keep_changeable(command)) co_return reply_for(no_permission("You may not change these flags here."));
   if (command.unchanged_since) enable_condstore();
   std::vector<FetchItem> items;
   if (!command.silent) items.emplace_back().kind = FetchItem::Kind::flags;
@@ -80,8 +81,8 @@ asio::awaitable<Reply> Session::store(Cursor& arguments) {
   };
   bool told = false;
   while (more) {
-    co_await on_account(job);
-    if (!std::exchange(told, true) && !outcome.own.uids.empty()) tell_others();
+    co_await on_selected(job);
+    if (!std::exchange(told, true) && !outcome.own.uids.empty()) tell_others(selected_.account);
     if (more) co_await send();
   }
   if (outcome.refused) co_return *outcome.refused;
@@ -95,10 +96,22 @@ asio::awaitable<Reply> Session::store(Cursor& arguments) {
   co_return reply;
 }
 
+/// Leaves out of the command the flags that the user may not change here; they stay as they are. False: nothing is left
+/// (RFC 4314 4).
+bool Session::keep_changeable(StoreCommand& command) const {
+  uint64_t changeable = store::changeable_flags(selected_rights_);
+  bool named = command.flags.system != 0 || !command.flags.keywords.empty();
+  command.flags.system &= static_cast<uint8_t>(changeable);
+  if (!allows(store::right::kWrite)) command.flags.keywords.clear();
+  bool left = command.flags.system != 0 || !command.flags.keywords.empty();
+  return left || !named || (command.action == StoreCommand::Action::replace && changeable != 0);
+}
+
 /// A client that sets \Seen on what is seen need not wait for the writer's lock and the disk.
 bool Session::would_change(store::Account& account, const StoreCommand& command, const store::UidRanges& spans) const {
   if (command.unchanged_since || !command.flags.keywords.empty()) return true;
   uint64_t bits = command.flags.system;
+  uint64_t changeable = store::changeable_flags(selected_rights_);
   bool change = false;
   for (const store::UidRange& range : spans) {
     account.scan(view_->mailbox(), range, store::kWantEntry, [&](const store::MessageRow& row) {
@@ -111,7 +124,7 @@ bool Session::would_change(store::Account& account, const StoreCommand& command,
           change = (now & bits) != 0;
           break;
         case StoreCommand::Action::replace:
-          change = now != bits;
+          change = ((now ^ bits) & changeable) != 0;
           break;
       }
       return !change;
@@ -134,7 +147,8 @@ Session::StoreOutcome Session::change_flags(store::Account& account, const Store
   }
   std::optional<store::ModSeq> limit;
   if (command.unchanged_since) limit = static_cast<store::ModSeq>(*command.unchanged_since);
-  auto stored = edit.store_flags(view_->mailbox(), spans, change, keywords->with(command.flags.system), limit);
+  auto stored = edit.store_flags(view_->mailbox(), spans, change, keywords->with(command.flags.system), limit,
+                                 store::changeable_flags(selected_rights_));
   outcome.own = OwnFlags{std::move(stored.changed), edit.modseq()};
   outcome.modified = std::move(stored.modified);
   outcome.flushed = edit.commit_flushed();
@@ -150,26 +164,26 @@ asio::awaitable<Reply> Session::copy(Cursor& arguments) {
     if (auto wrong = check_numbers(command.set)) co_return *wrong;
   }
   if (move && view_->read_only()) co_return read_only_reply();
+  constexpr store::Rights kTakeAway = store::right::kDeleteMessages | store::right::kExpunge;
+  if (move && !allows(kTakeAway))
+    co_return reply_for(no_permission("You may not remove messages from the selected mailbox."));
   store::UidRanges spans = view_->spans(view_->numbers(command.set, uids));
   std::optional<Reply> reply;
+  store::AccountId whose = 0;
   auto job = [&](store::Account& account) {
-    auto target = account.find_mailbox(command.mailbox);
-    if (!target) {
-      reply = Reply::no("There is no mailbox of this name.").code("TRYCREATE");
-      return;
-    }
-    store::Edit edit(account);
-    auto copied = move ? edit.move(view_->mailbox(), spans, target->id)
-                       : edit.copy(view_->mailbox(), spans, target->id, account_->quota);
+    Place place = find_place(command.mailbox);
+    whose = place.account;
+    auto target = services_.accounts.open(whose);
+    Copied copied = copy_messages(account, spans, *target, place, move);
     if (!copied) {
       reply = reply_for(copied.error(), true);
       return;
     }
-    store::Flushed flushed = edit.commit_flushed();
-    reply = Reply::done(flushed, move ? "Moved." : "Copied.");
+    reply = Reply::done(copied->flushed, move ? "Moved." : "Copied.");
+    const store::CopiedUids& uid = copied->uids;
     std::string code;
-    if (!copied->from.empty())
-      code = fmt::format("COPYUID {} {} {}", copied->uid_validity, set_text(copied->from), set_text(copied->to));
+    if (!uid.from.empty())
+      code = fmt::format("COPYUID {} {} {}", uid.uid_validity, set_text(uid.from), set_text(uid.to));
     if (move && !code.empty()) {
       untagged(fmt::format("OK [{}] Moved.", code));  // before the EXPUNGEs (RFC 6851 4.3)
     } else if (!code.empty()) {
@@ -177,9 +191,44 @@ asio::awaitable<Reply> Session::copy(Cursor& arguments) {
     }
     report_changes(account);
   };
-  co_await on_account(job);
-  if (reply->is_ok()) tell_others();
+  co_await on_selected(job);
+  if (!reply->is_ok()) co_return *reply;
+  tell_others(whose);
+  if (move && whose != selected_.account) tell_others(selected_.account);
   co_return *reply;
+}
+
+/// On the worker.
+Session::Copied Session::copy_messages(store::Account& from, const store::UidRanges& uids, store::Account& to,
+                                       const Place& place, bool move) {
+  auto mailbox = permitted(to, place, store::right::kInsert);
+  if (!mailbox) return tl::unexpected(mailbox.error());
+  uint64_t kept = store::changeable_flags(to.rights_of(mailbox->id, account_->id));
+  bool same = from.id() == to.id();
+  if (move && !same) return move_between(from, uids, to, *mailbox, place.quota, kept);
+  store::Edit edit(to);
+  auto copied = !same  ? edit.copy_from(from, view_->mailbox(), uids, mailbox->id, place.quota, kept)
+                : move ? edit.move(view_->mailbox(), uids, mailbox->id, kept)
+                       : edit.copy(view_->mailbox(), uids, mailbox->id, place.quota, kept);
+  if (!copied) return tl::unexpected(copied.error());
+  store::Flushed flushed = edit.commit_flushed();
+  return CopyOutcome{std::move(*copied), flushed};
+}
+
+/// What leaves one account is on disk in the other before: a crash in between leaves it in both. Nobody else takes two
+/// accounts' locks, and here the lower number comes first.
+Session::Copied Session::move_between(store::Account& from, const store::UidRanges& uids, store::Account& to,
+                                      const store::Mailbox& mailbox, uint64_t quota, uint64_t kept) {
+  std::optional<store::Edit> source, target;
+  if (from.id() < to.id()) source.emplace(from);
+  target.emplace(to);
+  if (!source) source.emplace(from);
+  auto copied = target->copy_from(from, view_->mailbox(), uids, mailbox.id, quota, kept);
+  if (!copied) return tl::unexpected(copied.error());
+  source->remove(view_->mailbox(), copied->from);
+  target->commit_flushed();
+  store::Flushed flushed = source->commit_flushed();
+  return CopyOutcome{std::move(*copied), flushed};
 }
 
 asio::awaitable<Reply> Session::expunge(Cursor& arguments) {
@@ -187,6 +236,7 @@ asio::awaitable<Reply> Session::expunge(Cursor& arguments) {
   bool only_these = has_flag(kUids);
   if (!(only_these ? parse_uid_expunge(arguments, set) : parse_nothing(arguments))) co_return Reply::refused(arguments);
   if (view_->read_only()) co_return read_only_reply();
+  if (!allows(store::right::kExpunge)) co_return reply_for(no_permission("You may not expunge messages here."));
   store::UidRanges spans;
   if (only_these) spans = view_->spans(view_->numbers(set, true));
   std::optional<store::Flushed> flushed;
@@ -201,9 +251,9 @@ asio::awaitable<Reply> Session::expunge(Cursor& arguments) {
     }
     report_changes(account);
   };
-  co_await on_account(job);
+  co_await on_selected(job);
   if (!flushed) co_return Reply::ok("There was nothing to expunge.");
-  tell_others();
+  tell_others(selected_.account);
   Reply reply = Reply::done(*flushed, "Expunged.");
   if (qresync_) reply.code(fmt::format("HIGHESTMODSEQ {}", modseq));  // RFC 7162 3.2.9
   co_return reply;

@@ -21,6 +21,11 @@ bool contains(const UidRanges& ranges, store::Uid uid) {
 
 void Session::report_changes(store::Account& account, const OwnFlags& own) {
   if (!view_) return;
+  if (account.id() != selected_.account) {
+    auto lease = services_.accounts.open(selected_.account);
+    return report_changes(*lease, own);
+  }
+  if (!allows(store::right::kRead)) return;
   store::MailboxChanges changes = account.changes_since(view_->mailbox(), view_->modseq());
   if (changes.log_lost) changes = changes_from_snapshot(account);
   if (changes.mailbox_gone) changes.expunged = view_->uids();
@@ -112,13 +117,13 @@ void Session::announce_keywords(store::Account& account) {
 void Session::append_flag_lists() {
   constexpr uint64_t kSystem = flag::kSeen | flag::kAnswered | flag::kFlagged | flag::kDeleted | flag::kDraft;
   constexpr uint64_t kAll = kSystem | ~uint64_t{0} << store::Flags::kFirstKeywordBit;
+  uint64_t changeable = kAll & store::changeable_flags(selected_rights_);
   out_ += "* FLAGS ";
   append_flags(out_, kAll, view_->keywords(), store::Flags::kFirstKeywordBit, false);
   out_ += "\r\n* OK [PERMANENTFLAGS ";
-  if (view_->read_only()) {
-    out_ += "()";
-  } else {
-    append_flags(out_, kAll, view_->keywords(), store::Flags::kFirstKeywordBit, false);
+  if (view_->read_only()) changeable = 0;
+  append_flags(out_, changeable, view_->keywords(), store::Flags::kFirstKeywordBit, false);
+  if (changeable >> store::Flags::kFirstKeywordBit != 0) {
     out_.back() = ' ';
     out_ += "\\*)";
   }
@@ -140,7 +145,7 @@ void Session::claim_recent(store::Account& account, store::MailboxId mailbox) {
 void Session::deselect() {
   if (!view_) return;
   if (saw_recent_ && !view_->read_only()) {
-    auto claim = [&accounts = services_.accounts, id = account_->id, mailbox = view_->mailbox()] {
+    auto claim = [&accounts = services_.accounts, id = selected_.account, mailbox = view_->mailbox()] {
       auto account = accounts.open(id);
       claim_recent(*account, mailbox);
     };
@@ -149,6 +154,7 @@ void Session::deselect() {
   saw_recent_ = false;
   new_uids_.clear();
   contexts_.clear();
+  if (!selected_.own()) services_.registry.unwatch(selected_.account, loop_, *this);
   view_.reset();
   if (state_ == kSelected) state_ = kAuthenticated;
 }

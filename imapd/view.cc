@@ -8,8 +8,10 @@ using store::Uid;
 using store::UidRange;
 using store::UidRanges;
 
-View::View(const store::MailboxSnapshot& snapshot, std::vector<std::string> keywords, bool read_only)
+View::View(const store::MailboxSnapshot& snapshot, std::vector<std::string> keywords, bool read_only,
+           store::AccountId owner)
     : mailbox_(snapshot.mailbox.id),
+      owner_(owner),
       uid_validity_(snapshot.mailbox.uid_validity),
       read_only_(read_only),
       modseq_(snapshot.modseq),

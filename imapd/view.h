@@ -13,9 +13,12 @@ namespace postrider::imap {
 
 class View {
  public:
-  View(const store::MailboxSnapshot& snapshot, std::vector<std::string> keywords, bool read_only);
+  /// owner: of a mailbox that is another user's; 0: one's own.
+  View(const store::MailboxSnapshot& snapshot, std::vector<std::string> keywords, bool read_only,
+       store::AccountId owner = 0);
 
   store::MailboxId mailbox() const { return mailbox_; }
+  store::AccountId owner() const { return owner_; }
   uint32_t uid_validity() const { return uid_validity_; }
   bool read_only() const { return read_only_; }
   uint32_t count() const { return runs_.empty() ? 0 : runs_.back().before + size_of(runs_.back()); }
@@ -73,6 +76,7 @@ class View {
   void rebuild(const store::UidRanges& ranges);
 
   store::MailboxId mailbox_;
+  store::AccountId owner_;
   uint32_t uid_validity_;
   bool read_only_;
   store::ModSeq modseq_;

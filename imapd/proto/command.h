@@ -94,7 +94,29 @@ struct ListCommand {
   bool return_subscribed = false;
   bool return_children = false;
   bool return_special_use = false;
-  unsigned return_status = 0;  // StatusItem bits; 0: not asked for
+  unsigned return_status = 0;                // StatusItem bits; 0: not asked for
+  bool return_my_rights = false;             // RFC 8440
+  std::vector<std::string> return_metadata;  // entries (RFC 9590)
+};
+
+/// GETMETADATA (RFC 5464). Names of entries are in lower case.
+struct GetMetadataCommand {
+  static constexpr uint32_t kInfinity = UINT32_MAX;
+  std::string mailbox;  // empty: the server
+  std::vector<std::string> entries;
+  std::optional<uint32_t> max_size;  // octets
+  uint32_t depth = 0;
+};
+
+struct SetMetadataCommand {
+  std::string mailbox;  // empty: the server
+  std::vector<std::pair<std::string, std::optional<std::string>>> values;
+};
+
+/// SETACL, DELETEACL and LISTRIGHTS (RFC 4314).
+struct AclCommand {
+  std::string mailbox, identifier;
+  std::string rights;  // of SETACL, as written
 };
 
 /// What stands before the messages of an APPEND.
@@ -199,14 +221,16 @@ struct SearchKey {
     saved_before,  // day it came into this mailbox (RFC 8514)
     saved_on,
     saved_since,
-    older,     // number, seconds (RFC 5032)
-    younger,   // number
-    email_id,  // value (RFC 8474)
-    none,      // nothing: THREADID where there are none
-    header,    // field and text; empty text: the field is there
-    body,      // text
-    text,      // text, in header or body
-    modseq,    // number (RFC 7162 3.1.5)
+    older,      // number, seconds (RFC 5032)
+    younger,    // number
+    email_id,   // value (RFC 8474)
+    thread_id,  // value
+    none,       // nothing
+    filter,     // value: the name of a saved search, put in place before it is searched (RFC 5466)
+    header,     // field and text; empty text: the field is there
+    body,       // text
+    text,       // text, in header or body
+    modseq,     // number (RFC 7162 3.1.5)
   };
   Kind kind = Kind::all;
   bool negated = false;
@@ -234,6 +258,13 @@ struct SearchCommand {
   SearchKey key;         // all_of
   bool modseq = false;   // MODSEQ is among the keys
   bool numbers = false;  // message numbers are among the keys
+  bool filters = false;  // so are saved searches
+};
+
+/// UIDBATCHES: the ranges of UIDs that part a mailbox into batches of so many messages, the newest first.
+struct UidBatchesCommand {
+  uint32_t size = 0;
+  std::optional<NumberRange> batches;  // which of them, from 1
 };
 
 /// RFC 5256, 5957.

@@ -143,7 +143,7 @@ bool Cursor::quoted(std::string& out) {
 }
 
 /// The framer has seen to it that the octets are there.
-bool Cursor::literal(std::string& out) {
+bool Cursor::literal(std::string& out, bool nul_allowed) {
   size_t close = text_.find("}\r\n", at_);
   if (close == std::string_view::npos) return fail("A literal is malformed.");
   std::string_view digits = text_.substr(at_ + 1, close - at_ - 1);
@@ -153,7 +153,7 @@ bool Cursor::literal(std::string& out) {
   if (!size || *size > text_.size() - from) return fail("A literal is malformed.");
   out = text_.substr(from, *size);
   at_ = from + *size;
-  return out.find('\0') == std::string::npos || fail("A literal here must not hold NUL.");
+  return nul_allowed || out.find('\0') == std::string::npos || fail("A literal here must not hold NUL.");
 }
 
 bool Cursor::string(std::string& out) {
@@ -176,6 +176,10 @@ bool Cursor::nstring(std::optional<std::string>& out) {
     return true;
   }
   return string(out.emplace());
+}
+
+bool Cursor::nstring8(std::optional<std::string>& out) {
+  return skip('~') ? peek() == '{' ? literal(out.emplace(), true) : fail("A literal is missing.") : nstring(out);
 }
 
 bool Cursor::mailbox_text(std::string& text) {

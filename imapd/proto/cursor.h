@@ -49,6 +49,8 @@ class Cursor {
   bool string(std::string& out);
   bool astring(std::string& out);
   bool nstring(std::optional<std::string>& out);
+  /// nstring / literal8: any octets (RFC 5464 5, value).
+  bool nstring8(std::optional<std::string>& out);
   bool mailbox(std::string& out);
   /// list-mailbox: an atom that may hold wildcards, or a string.
   bool list_mailbox(std::string& out);
@@ -77,7 +79,7 @@ class Cursor {
 
  private:
   bool quoted(std::string& out);
-  bool literal(std::string& out);
+  bool literal(std::string& out, bool nul_allowed = false);
   bool run(std::string_view& out, bool (*allowed)(char), std::string_view what);
   bool sequence_number(uint32_t& out);
   bool mailbox_text(std::string& text);

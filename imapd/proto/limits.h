@@ -23,6 +23,7 @@ constexpr size_t kMaxFlagsInCommand = 100;     // flags in one STORE or APPEND
 constexpr size_t kMaxKeywordLength = 128;      // octets
 constexpr size_t kMaxListPatterns = 50;        // patterns in one LIST
 constexpr size_t kMaxMailboxArgument = 4'000;  // octets of a mailbox name as it is sent
+constexpr size_t kMaxMetadataEntries = 100;    // entries in one GETMETADATA or SETMETADATA
 constexpr size_t kMaxNotifyGroups = 100;       // event groups in one NOTIFY
 constexpr size_t kMaxCancelledTags = 100;      // tags in one CANCELUPDATE
 constexpr size_t kMaxLanguages = 50;           // tags in one LANGUAGE

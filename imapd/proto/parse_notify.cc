@@ -13,8 +13,13 @@ struct EventName {
   NotifyEvent event;
 };
 constexpr EventName kEvents[] = {
-    {"MESSAGENEW", kMessageNew},   {"MESSAGEEXPUNGE", kMessageExpunge},         {"FLAGCHANGE", kFlagChange},
-    {"MAILBOXNAME", kMailboxName}, {"SUBSCRIPTIONCHANGE", kSubscriptionChange},
+    {"MESSAGENEW", kMessageNew},
+    {"MESSAGEEXPUNGE", kMessageExpunge},
+    {"FLAGCHANGE", kFlagChange},
+    {"MAILBOXNAME", kMailboxName},
+    {"SUBSCRIPTIONCHANGE", kSubscriptionChange},
+    {"MAILBOXMETADATACHANGE", kMailboxMetadataChange},
+    {"SERVERMETADATACHANGE", kServerMetadataChange},
 };
 
 bool event(Cursor& cursor, NotifyCommand& command, NotifyGroup& out) {

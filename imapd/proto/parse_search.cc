@@ -154,10 +154,18 @@ class SearchParser {
       return cursor_.space() && cursor_.sequence_set(out.set);
     }
     if (name == "EMAILID" || name == "THREADID") {
-      out.kind = name == "EMAILID" ? Kind::email_id : Kind::none;
+      out.kind = name == "EMAILID" ? Kind::email_id : Kind::thread_id;
       std::string_view id;
       if (!cursor_.space() || !cursor_.atom(id)) return false;
       out.value = id;
+      return true;
+    }
+    if (name == "FILTER") {
+      out.kind = Kind::filter;
+      command_.filters = true;
+      std::string_view filter;
+      if (!cursor_.space() || !cursor_.atom(filter)) return false;
+      out.value = lower(filter);
       return true;
     }
     if (name == "HEADER") {
@@ -270,7 +278,10 @@ bool sort_key(Cursor& cursor, std::vector<SortKey>& out) {
 }  // namespace
 
 bool parse_search(Cursor& cursor, SearchCommand& out) {
-  if (!cursor.space() || !optional_return(cursor, out.options)) return false;
+  return cursor.space() && optional_return(cursor, out.options) && parse_search_program(cursor, out);
+}
+
+bool parse_search_program(Cursor& cursor, SearchCommand& out) {
   if (cursor.skip_word("CHARSET")) {
     if (!cursor.space() || !charset(cursor, out) || !cursor.space()) return false;
   }
@@ -288,10 +299,17 @@ bool parse_esearch(Cursor& cursor, MultiSearchCommand& out) {
     out.search.options = ReturnOptions();
     if (!optional_return(cursor, out.search.options)) return false;
   }
-  if (cursor.skip_word("CHARSET")) {
-    if (!cursor.space() || !charset(cursor, out.search) || !cursor.space()) return false;
+  return parse_search_program(cursor, out.search);
+}
+
+// uidbatches = "UIDBATCHES" SP nz-number [SP nz-number ":" nz-number]
+bool parse_uid_batches(Cursor& cursor, UidBatchesCommand& out) {
+  if (!cursor.space() || !cursor.nz_number(out.size)) return false;
+  if (cursor.skip(' ')) {
+    NumberRange& range = out.batches.emplace();
+    if (!cursor.nz_number(range.first) || !cursor.expect(':') || !cursor.nz_number(range.last)) return false;
   }
-  return SearchParser(cursor, out.search).keys(out.search.key, 0) && cursor.end();
+  return cursor.end();
 }
 
 // sort = ["UID" SP] "SORT" [search-return-opts] SP sort-criteria SP search-criteria

@@ -49,7 +49,9 @@ bool list_return(Cursor& cursor, ListCommand& out) {
   if (name == "SUBSCRIBED") return out.return_subscribed = true;
   if (name == "CHILDREN") return out.return_children = true;
   if (name == "SPECIAL-USE") return out.return_special_use = true;
+  if (name == "MYRIGHTS") return out.return_my_rights = true;
   if (name == "STATUS") return cursor.space() && status_items(cursor, out.return_status);
+  if (name == "METADATA") return cursor.space() && parse_metadata_entries(cursor, out.return_metadata);
   return cursor.fail(fmt::format("LIST knows no return option {}.", name));
 }
 
@@ -231,6 +233,16 @@ bool parse_lsub(Cursor& cursor, ListCommand& out) {
 
 bool parse_status(Cursor& cursor, StatusCommand& out) {
   return cursor.space() && cursor.mailbox(out.mailbox) && cursor.space() && status_items(cursor, out.items) &&
+         cursor.end();
+}
+
+bool parse_set_acl(Cursor& cursor, AclCommand& out) {
+  return cursor.space() && cursor.mailbox(out.mailbox) && cursor.space() && cursor.astring(out.identifier) &&
+         cursor.space() && cursor.astring(out.rights) && cursor.end();
+}
+
+bool parse_acl(Cursor& cursor, AclCommand& out) {
+  return cursor.space() && cursor.mailbox(out.mailbox) && cursor.space() && cursor.astring(out.identifier) &&
          cursor.end();
 }
 

@@ -21,6 +21,8 @@ enum NotifyEvent : unsigned {
   kFlagChange = 4,
   kMailboxName = 8,
   kSubscriptionChange = 16,
+  kMailboxMetadataChange = 32,
+  kServerMetadataChange = 64,
 };
 
 struct NotifyGroup {
@@ -53,6 +55,12 @@ bool parse_rename(Cursor& cursor, RenameCommand& out);                // 6.3.5
 bool parse_list(Cursor& cursor, ListCommand& out);                    // 6.3.8, RFC 5258, RFC 5819
 bool parse_lsub(Cursor& cursor, ListCommand& out);                    // 6.3.9
 bool parse_status(Cursor& cursor, StatusCommand& out);                // 6.3.10, RFC 7162, RFC 8438
+bool parse_get_metadata(Cursor& cursor, GetMetadataCommand& out);     // RFC 5464 4.2
+bool parse_set_metadata(Cursor& cursor, SetMetadataCommand& out);     // RFC 5464 4.3
+/// entries = entry / "(" entry *(SP entry) ")", without repetitions
+bool parse_metadata_entries(Cursor& cursor, std::vector<std::string>& out, bool roots = false);
+bool parse_set_acl(Cursor& cursor, AclCommand& out);  // RFC 4314 3.1
+bool parse_acl(Cursor& cursor, AclCommand& out);      // DELETEACL, LISTRIGHTS
 /// APPEND up to and with the mailbox; an AppendReader reads on.
 bool parse_append(Cursor& cursor, AppendCommand& out);  // 6.3.11
 /// REPLACE likewise (RFC 8508).
@@ -65,6 +73,9 @@ bool parse_fetch_items(Cursor& cursor, std::vector<FetchItem>& out);
 bool parse_section(Cursor& cursor, Section& out);
 bool parse_uid_expunge(Cursor& cursor, SequenceSet& out);  // RFC 4315
 bool parse_search(Cursor& cursor, SearchCommand& out);     // 6.4.4, RFC 5032, RFC 7162
+/// What stands behind SEARCH and its options: [CHARSET ...] and keys.
+bool parse_search_program(Cursor& cursor, SearchCommand& out);
+bool parse_uid_batches(Cursor& cursor, UidBatchesCommand& out);
 /// ESEARCH (RFC 7377); without filters the selected mailbox is meant.
 bool parse_esearch(Cursor& cursor, MultiSearchCommand& out);
 bool parse_sort(Cursor& cursor, SortCommand& out);      // RFC 5256, 5267, 5957

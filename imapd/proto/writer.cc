@@ -40,6 +40,11 @@ void append_string(std::string& out, std::string_view text) {
   out.append(text);
 }
 
+void append_string8(std::string& out, std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) out.push_back('~');
+  append_string(out, text);
+}
+
 void append_astring(std::string& out, std::string_view text) {
   if (is_atom(text)) {
     out.append(text);

@@ -15,6 +15,8 @@ namespace postrider::imap {
 void append_string(std::string& out, std::string_view text);
 /// An atom where that can be, else as append_string().
 void append_astring(std::string& out, std::string_view text);
+/// As append_string(), or a literal8 where there is a NUL.
+void append_string8(std::string& out, std::string_view text);
 void append_nstring(std::string& out, const std::optional<std::string>& text);
 /// "{n}" and line end; the caller appends the octets.
 void append_literal_head(std::string& out, uint64_t size);

@@ -38,6 +38,11 @@ void parse(std::string_view text) {
   with(parse_list, ListCommand{});
   with(parse_lsub, ListCommand{});
   with(parse_status, StatusCommand{});
+  with(parse_get_metadata, GetMetadataCommand{});
+  with(parse_set_metadata, SetMetadataCommand{});
+  with(parse_set_acl, AclCommand{});
+  with(parse_acl, AclCommand{});
+  with(parse_uid_batches, UidBatchesCommand{});
   with(parse_append, AppendCommand{});
   with(parse_replace, ReplaceCommand{});
   {

@@ -225,10 +225,27 @@ TEST(Language, IsEnglish) {
   t.play(R"(
     A> a LANGUAGE default
     A< * LANGUAGE (I-DEFAULT)
-    A< * NAMESPACE (("" "/")) NIL NIL
+    A< * NAMESPACE (("" "/")) (("Other users/" "/")) NIL
     A< a OK ...
     A> b LANGUAGE fr
     A< b NO ...
+  )");
+}
+
+TEST(Comparator, IsUnicodeCasemap) {
+  Transcript t;
+  t.play(R"(
+    A> a COMPARATOR
+    A< * COMPARATOR "i;unicode-casemap"
+    A< a OK ...
+    A> b COMPARATOR "i;octet" "I;UNI*"
+    A< * COMPARATOR "i;unicode-casemap"
+    A< b OK ...
+    A> c COMPARATOR default
+    A< * COMPARATOR "i;unicode-casemap"
+    A< c OK ...
+    A> d COMPARATOR "cz;*" i;octet
+    A< d NO [BADCOMPARATOR] ...
   )");
 }
 
@@ -268,7 +285,7 @@ TEST(Session, AnswersTheCommandsThatNeedNothing) {
     A< * ID ("name" "Postrider"...)
     A< a OK ...
     A> b NAMESPACE
-    A< * NAMESPACE (("" "/")) NIL NIL
+    A< * NAMESPACE (("" "/")) (("Other users/" "/")) NIL
     A< b OK ...
     A> c ENABLE CONDSTORE X-NONSENSE
     A< * ENABLED CONDSTORE

@@ -2,6 +2,7 @@
 // sent away, and all end with the same picture.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <random>
@@ -21,9 +22,9 @@ constexpr int kVisitors = 3;
 /// A client of a thread of its own; what goes wrong is written down, because a thread cannot stop a test.
 class Actor {
  public:
-  Actor(Transcript& t, unsigned seed) : client_(t.port()), random_(seed) {
+  Actor(Transcript& t, unsigned seed, std::string_view user = "alice") : client_(t.port()), random_(seed) {
     client_.line();
-    command("LOGIN alice@example.test secret");
+    command(fmt::format("LOGIN {}@example.test secret", user));
   }
 
   /// Sends a command and reads up to its tagged answer, which it gives.
@@ -41,6 +42,18 @@ class Actor {
     while (!line.starts_with("+ ") && !gone(line)) line = client_.line();
     client_.send("DONE\r\n");
     answer(tag + " ", "IDLE");
+  }
+
+  /// The subjects of a mailbox's messages.
+  std::vector<std::string> subjects(const std::string& mailbox) {
+    command("EXAMINE " + mailbox);
+    client_.send("s FETCH 1:* ENVELOPE\r\n");
+    std::vector<std::string> found;
+    for (std::string line = client_.line(); !line.starts_with("s ") && !gone(line); line = client_.line()) {
+      size_t begin = line.find("\"number ");
+      if (begin != std::string::npos) found.push_back(line.substr(begin, line.find('"', begin + 1) - begin));
+    }
+    return found;
   }
 
   std::string mailbox() { return fmt::format("Shared{}", random_() % 4); }
@@ -126,6 +139,49 @@ TEST(Stress, ManySessionsOnMailboxesThatComeAndGo) {
   Actor one(t, 1), other(t, 2);
   EXPECT_TRUE(fits(one.command("SELECT INBOX"), "c... OK ..."));
   EXPECT_TRUE(fits(other.command("SELECT INBOX"), "c... OK ..."));
+}
+
+/// Two users move the same messages to and fro between their accounts: each is always in one of them, once.
+TEST(Stress, MessagesThatMoveBetweenAccountsAreNeverLostNorDoubled) {
+  constexpr int kMessages = 40, kMovers = 6, kMoves = 25;
+  Transcript t;
+  t.play(R"(
+    A> a CREATE Pool
+    A< a OK ...
+    A> b SETACL Pool bob@example.test lrswite
+    A< b OK ...
+    b> a CREATE Pool
+    b< a OK ...
+    b> b SETACL Pool alice@example.test lrswite
+    b< b OK ...
+  )");
+  for (int i = 0; i < kMessages; ++i)
+    t.deliver_to(i % 2 == 0 ? t.account() : t.bob(), "Pool", fmt::format("Subject: number {}\r\n\r\nText\r\n", i));
+  std::vector<std::thread> threads;
+  std::vector<std::string> troubles(kMovers);
+  for (int i = 0; i < kMovers; ++i) {
+    threads.emplace_back([&t, &trouble = troubles[static_cast<size_t>(i)], i] {
+      bool alice = i % 2 == 0;
+      Actor actor(t, static_cast<unsigned>(i), alice ? "alice" : "bob");
+      std::string own = "Pool";
+      std::string other = alice ? "\"Other users/bob@example.test/Pool\"" : "\"Other users/alice@example.test/Pool\"";
+      for (int round = 0; round < kMoves && actor.trouble().empty(); ++round) {
+        bool there = actor.roll(2) == 0;
+        actor.command("SELECT " + (there ? own : other));
+        actor.command((actor.roll(2) == 0 ? "UID MOVE 1:* " : "UID MOVE * ") + (there ? other : own));
+        if (actor.roll(4) == 0) actor.idle();
+      }
+      trouble = actor.trouble();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& trouble : troubles) EXPECT_EQ(trouble, "");
+  Actor alice(t, 1), bob(t, 2, "bob");
+  std::vector<std::string> all = alice.subjects("Pool");
+  for (std::string& subject : bob.subjects("Pool")) all.push_back(std::move(subject));
+  EXPECT_EQ(all.size(), static_cast<size_t>(kMessages));
+  std::sort(all.begin(), all.end());
+  EXPECT_TRUE(std::adjacent_find(all.begin(), all.end()) == all.end());
 }
 
 }  // namespace

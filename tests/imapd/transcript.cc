@@ -118,6 +118,8 @@ Transcript::Transcript(const Options& options) : state_(fresh_folder()) {
   service_->services().directory.with([&](store::Directory& directory) {
     EXPECT_TRUE(directory.add_domain("example.test"));
     account_ = directory.add_account("alice@example.test", password())->id;
+    bob_ = directory.add_account("bob@example.test", password())->id;
+    EXPECT_TRUE(directory.add_account("carol@example.test", password()));
     if (options.quota != 0) EXPECT_TRUE(directory.set_quota("alice@example.test", options.quota));
   });
   port_ = *listen(*server_, service_, "127.0.0.1", 0, false);
@@ -151,7 +153,8 @@ Client& Transcript::session(char name) {
   auto found = sessions_.find(name);
   if (found != sessions_.end()) return *found->second;
   Client& client = stranger(name);
-  client.send("login LOGIN alice@example.test secret\r\n");
+  std::string_view user = is_digit(name) ? "carol" : is_lower(name) ? "bob" : "alice";
+  client.send(fmt::format("login LOGIN {}@example.test secret\r\n", user));
   EXPECT_TRUE(fits(client.line(), "login OK [CAPABILITY ...] Welcome."));
   return client;
 }
@@ -178,18 +181,18 @@ void Transcript::play(std::string_view script) {
   }
 }
 
-store::Uid Transcript::deliver(std::string_view mailbox, std::string_view message) {
+store::Uid Transcript::deliver_to(store::AccountId owner, std::string_view mailbox, std::string_view message) {
   auto spool = std::make_shared<store::Spool>((state_ / "spool").string());
   spool->append(message);
   store::PreparedMessage prepared = store::prepare_message(spool);
-  auto account = service_->services().accounts.open(account_);
+  auto account = service_->services().accounts.open(owner);
   store::MailboxId id = account->find_mailbox(mailbox)->id;
   store::Edit edit(*account);
   store::Uid uid =
       edit.append(id, prepared, "Delivered-To: alice@example.test\r\n", {}, clock_.unix_time(), 0, 0).value();
   store::ModSeq modseq = edit.modseq();
   edit.commit();
-  hints_->send({account_, id, modseq});
+  hints_->send({owner, id, modseq});
   return uid;
 }
 

@@ -7,7 +7,8 @@
 //     A< a1 OK [READ-WRITE] ...
 //   )");
 //
-// A letter is a session; it connects and logs in as alice when it is first named. "A>" is a line that it sends, "A<"
+// A letter is a session; it connects and logs in when it is first named: a capital as alice, a small letter as bob, a
+// digit as carol. "A>" is a line that it sends, "A<"
 // the very next line that it must get; "..." in such a line stands for anything. "A<*" skips lines up to the one that
 // fits.
 #pragma once
@@ -61,13 +62,17 @@ class Transcript {
   /// A connection that has not logged in; the greeting is read.
   Client& stranger(char name);
   /// Puts a message in a mailbox as mta does: into the file, then a hint through the socket.
-  store::Uid deliver(std::string_view mailbox, std::string_view message);
+  store::Uid deliver(std::string_view mailbox, std::string_view message) {
+    return deliver_to(account_, mailbox, message);
+  }
+  store::Uid deliver_to(store::AccountId account, std::string_view mailbox, std::string_view message);
 
   /// As SIGTERM does.
   void stop();
 
   uint16_t port() const { return port_; }
   store::AccountId account() const { return account_; }
+  store::AccountId bob() const { return bob_; }
   ImapService& service() { return *service_; }
 
  private:
@@ -79,7 +84,7 @@ class Transcript {
   std::thread thread_;
   bool stopped_ = false;
   std::map<char, std::unique_ptr<Client>> sessions_;
-  store::AccountId account_ = 0;
+  store::AccountId account_ = 0, bob_ = 0;
   uint16_t port_ = 0;
 };
 
