@@ -12,6 +12,7 @@ namespace postrider::mailctl {
 void add_domain_commands(CLI::App& app, Context& context);
 void add_account_commands(CLI::App& app, Context& context);
 void add_alias_commands(CLI::App& app, Context& context);
+void add_rights_commands(CLI::App& app, Context& context);
 void add_password_command(CLI::App& app, Context& context);
 void add_quota_commands(CLI::App& app, Context& context);
 void add_queue_commands(CLI::App& app, Context& context);

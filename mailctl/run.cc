@@ -62,6 +62,7 @@ void build(CLI::App& app, Context& context) {
   add_domain_commands(app, context);
   add_account_commands(app, context);
   add_alias_commands(app, context);
+  add_rights_commands(app, context);
   add_password_command(app, context);
   add_quota_commands(app, context);
   add_queue_commands(app, context);

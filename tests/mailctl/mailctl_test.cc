@@ -22,6 +22,24 @@ TEST_F(MailctlTest, ADomainWithAccountsIsNotRemoved) {
   EXPECT_EQ(json({"domain", "list"}).size(), 1U);
 }
 
+TEST_F(MailctlTest, RightsAreGivenListedAndTakenAway) {
+  add_alice();
+  done({"account", "add", "--generate", "bob@example.test"});
+  done({"rights", "set", "alice@example.test", "Sent", "bob@example.test", "lrd"});
+  done({"rights", "set", "alice@example.test", "Sent", "anyone", "l"});
+  done({"rights", "set", "alice@example.test", "Sent", "--", "-bob@example.test", "e"});
+  auto rows = json({"rights", "list", "alice@example.test"});
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0]["who"], "anyone");
+  EXPECT_EQ(rows[1]["rights"], "lrted");
+  EXPECT_EQ(rows[2]["who"], "-bob@example.test");
+  done({"rights", "remove", "alice@example.test", "Sent", "bob@example.test"});
+  EXPECT_EQ(json({"rights", "list", "alice@example.test"}).size(), 2U);
+  EXPECT_NE(refused({"rights", "set", "alice@example.test", "Nowhere", "anyone", "l"}), "");
+  EXPECT_NE(refused({"rights", "set", "alice@example.test", "Sent", "anyone", "q"}), "");
+  EXPECT_NE(refused({"rights", "set", "alice@example.test", "Sent", "alice@example.test", "l"}), "");
+}
+
 TEST_F(MailctlTest, ACatchAllIsSetAndTakenAway) {
   add_alice();
   done({"domain", "catch-all", "example.test", "alice@example.test"});
