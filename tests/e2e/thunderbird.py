@@ -69,7 +69,8 @@ for (const port of ports)
 """
 
 MAKE_ACCOUNT = """
-const [host, imap, smtp, address, password, tls] = args;
+const [host, imap, smtp, address, password, tls, settings] = args;
+for (const [name, value] of Object.entries(settings)) Services.prefs.setBoolPref("mail.server.default." + name, value);
 for (const scheme of ["imap", "smtp"]) {
   const login = Cc["@mozilla.org/login-manager/loginInfo;1"].createInstance(Ci.nsILoginInfo);
   login.init(`${scheme}://${host}`, null, `${scheme}://${host}`, address, password, "", "");
@@ -165,7 +166,7 @@ class ThunderbirdCase(support.ServerTest):
         self.folder = context.__enter__()
         self.addCleanup(context.__exit__, None, None, None)
 
-    def open(self, tls, imap, smtp):
+    def open(self, tls, imap, smtp, settings=None):
         host, ports = self.server.host, self.server.ports
         thunderbird = Thunderbird(self.folder, support.free_ports(1)[0], {})
         self.addCleanup(thunderbird.stop)
@@ -173,7 +174,7 @@ class ThunderbirdCase(support.ServerTest):
         pem = ssl.get_server_certificate((host, ports["imaps"]))
         certificate = base64.b64encode(ssl.PEM_cert_to_DER_cert(pem)).decode()
         self.run_script(TRUST, host, [ports[imap], ports[smtp]], certificate)
-        self.run_script(MAKE_ACCOUNT, host, ports[imap], ports[smtp], ALICE, PASSWORD, tls)
+        self.run_script(MAKE_ACCOUNT, host, ports[imap], ports[smtp], ALICE, PASSWORD, tls, settings or {})
 
     def run_script(self, script, *arguments):
         return self.marionette.run(PRELUDE + script, *arguments)

@@ -5,6 +5,28 @@ from support import ALICE, BOB, ok
 from thunderbird import FOLDERS, SEND, SHOW, ThunderbirdCase
 
 
+# Every message is listed, then each one's text is fetched and kept.
+OFFLINE = """
+const [name, count] = args;
+const large = folder(name);
+const patiently = async (condition, what) => {
+  let before = -1;
+  for (let end = Date.now() + 60000; condition() < count; ) {
+    if (condition() > before) { before = condition(); end = Date.now() + 60000; }
+    if (Date.now() > end) throw new Error(`${what}: ${before} of ${count}, and no more for 60 s`);
+    await new Promise((resolve) => window.setTimeout(resolve, 100));
+  }
+};
+large.setFlag(Flags.Offline);
+large.updateFolder(null);
+await patiently(() => messages(name).length, "messages are listed");
+large.downloadAllForOffline(null, null);
+await patiently(() => messages(name).filter((one) => one.flags & Ci.nsMsgMessageFlags.Offline).length, "texts are kept");
+const last = messages(name).find((one) => one.mime2DecodedSubject == "number 4949");
+if (!(await text(last)).includes("text ".repeat(49))) throw new Error("the text is not what it was");
+"""
+
+
 def quoted(name):
     return '"' + name + '"'
 
@@ -86,6 +108,29 @@ class ThunderbirdTest(ThunderbirdCase):
         self.assertIn("Greetings from a real mail program.", received)
         self.assertIn("User-Agent: Mozilla Thunderbird", received)
         self.picture("sent")
+
+    def test_offline_copy_of_a_large_folder(self):
+        count = 5_000
+        with self.server.imap() as client:
+            ok(client.create("Large"))
+            ok(client.subscribe("Large"))
+            for first in range(0, count, 500):
+                texts = [b"From: a@example.test\r\nSubject: number %d\r\nMessage-ID: <%d@large>\r\n\r\n%s\r\n" %
+                         (number, number, b"text " * (number % 50)) for number in range(first, first + 500)]
+                client.send(b"big APPEND Large" + b"".join(b" {%d+}\r\n%s" % (len(text), text) for text in texts) + b"\r\n")
+                self.assertRegex(client.readline(), rb"^big OK")
+        self.open("SSL", "imaps", "submissions", {"use_compress_deflate": True, "use_condstore": True})
+        self.run_script(FOLDERS, ["INBOX", "Large"])
+        self.run_script(OFFLINE, "Large", count)
+        # What another client does meanwhile is all that is asked for the next time.
+        with self.server.imap(mailbox="Large") as client:
+            ok(client.store("17", "+FLAGS", "(\\Flagged)"))
+            ok(client.store("4000:4001", "+FLAGS", "(\\Deleted)"))
+            ok(client.expunge())
+        self.run_script('''folder("Large").updateFolder(null);
+                           await until(() => message("Large", "number 16").isFlagged, "the star shows");
+                           await until(() => messages("Large").length == args[0] - 2, "the expunged ones go");
+                           if (message("Large", "number 3999")) throw new Error("the wrong messages went");''', count)
 
     def test_starttls(self):
         self.server.deliver(subject="over STARTTLS", body="secured\r\n")
