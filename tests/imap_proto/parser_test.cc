@@ -435,7 +435,32 @@ TEST(ParseSearch, LimitsDepthAndCount) {
   EXPECT_FALSE(read(parse_search, many));
 }
 
+TEST(ParseMetadata, ReadsOptionsOnEitherSideOfTheMailbox) {
+  for (std::string_view text : {" (MAXSIZE 10 DEPTH infinity) INBOX (/Shared/a /private/b /shared/A)",
+                                " INBOX (MAXSIZE 10 DEPTH infinity) (/Shared/a /private/b)"}) {
+    auto command = read(parse_get_metadata, text);
+    ASSERT_TRUE(command) << text;
+    EXPECT_EQ(command->max_size, 10u);
+    EXPECT_EQ(command->depth, GetMetadataCommand::kInfinity);
+    EXPECT_EQ(command->entries, (std::vector<std::string>{"/shared/a", "/private/b"}));
+  }
+  auto server = read(parse_set_metadata, " \"\" (/private/a NIL /shared/b {1}\r\nx)");
+  ASSERT_TRUE(server);
+  EXPECT_EQ(server->mailbox, "");
+  ASSERT_EQ(server->values.size(), 2u);
+  EXPECT_EQ(server->values[0].second, std::nullopt);
+  EXPECT_EQ(server->values[1].second, "x");
+  EXPECT_FALSE(read(parse_get_metadata, " INBOX ()"));
+  EXPECT_FALSE(read(parse_get_metadata, " INBOX (DEPTH 1)"));
+  EXPECT_FALSE(read(parse_set_metadata, " INBOX /shared/a \"x\""));
+  EXPECT_FALSE(read(parse_set_metadata, " INBOX (/shared/a ~x)"));
+}
+
 TEST(Parsers, BearEveryPrefix) {
+  read_every_prefix(parse_get_metadata, " (MAXSIZE 10 DEPTH infinity) INBOX (/shared/a {10}\r\n/private/b)");
+  read_every_prefix(parse_set_metadata, " INBOX (/shared/a ~{2+}\r\nab /private/b NIL)");
+  read_every_prefix(parse_set_acl, " INBOX {3}\r\nbob +lrs");
+  read_every_prefix(parse_uid_batches, " 500 1:20");
   read_every_prefix(parse_search,
                     " CHARSET UTF-8 OR (FROM {5}\r\nalice) NOT UID 1:* MODSEQ \"/flags\" all 5 SINCE \"1-Feb-1994\"");
   read_every_prefix(parse_fetch,
