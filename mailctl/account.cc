@@ -30,7 +30,7 @@ GivenPassword system_password(const std::string& address) {
 
 void add_account(Context& context, const Options& options) {
   if (!options.system && !options.generate && !options.password_stdin && !context.at_terminal()) {
-    throw CommandFailed("Say where the password comes from: --password-stdin, --generate or --system.", kUsage);
+    throw CommandFailed("Say where the password comes from: --password-stdin or --generate, or --system.", kUsage);
   }
   const uint64_t quota = options.quota.empty() ? context.config().store.quota : parse_quota(options.quota);
   // The directory first: what is wrong with it is said before anybody types a password.

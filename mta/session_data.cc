@@ -342,7 +342,7 @@ asio::awaitable<void> Session::hand_over() {
     recipient.next_attempt = queued.accepted;
     // What a filter throws away has its line in the ledger like anything else that an administrator removes.
     if (transaction.discarded) recipient.wish = store::Wish::remove;
-    if (transaction.held.empty()) continue;
+    if (transaction.held.empty() || transaction.discarded) continue;
     recipient.hold = store::Hold::administrator;
     recipient.last_reply = transaction.held;
   }

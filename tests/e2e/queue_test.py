@@ -353,7 +353,7 @@ class GreatQueueTest(QueueCase):
                 queue.execute("INSERT INTO message VALUES(?, ?, ?, '', 'test', '', '', 0, ?, 10, '')",
                               (message, self.of_one, ALICE, now))
                 queue.execute("INSERT INTO body VALUES(?, ?)", (message, b"A: b\r\n\r\nx\r\n"))
-                queue.execute("INSERT INTO ledger VALUES(?, ?, ?, 10, ?, 'test', '', '')", (message, now, self.of_one, ALICE))
+                queue.execute("INSERT INTO ledger VALUES(?, ?, ?, 10, ?, 'test', '', '', '')", (message, now, self.of_one, ALICE))
                 domain = REMOTE if due else f"away{number % 200}.test"
                 queue.executemany(
                     "INSERT INTO recipient(message, number, account, destination, address, original, orcpt, notify, next_attempt)"

@@ -13,7 +13,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto proxied = net::read_proxy_header(input);
   if (proxied.status == net::ProxyHeader::Status::complete && proxied.taken > input.size()) std::abort();
   milter::Head head(input);
-  if (head.text().substr(0, input.size() < 2 ? 0 : input.size() - 2).size() > input.size() + 2) std::abort();
+  // What nobody changed comes out as it went in, but for the end of its empty line.
+  const std::string unchanged = head.text();
+  if (!input.starts_with(unchanged) &&
+      !(unchanged.ends_with("\r\n") && input.starts_with(unchanged.substr(0, unchanged.size() - 2)))) {
+    std::abort();
+  }
   milter::parse_negotiation(input);
   for (;;) {
     const milter::Packet packet = milter::read_packet(input);
