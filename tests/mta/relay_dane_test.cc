@@ -142,7 +142,8 @@ TEST_F(RelayDaneTest, AliasesAreFollowedToTheirRecords) {
 }
 
 TEST_F(RelayDaneTest, WhereDnsFailsForTheRecordsMailWaits) {
-  start({}, {fmt::format("_{}._tcp.mx.signed.test.", mx_.port())});
+  // The record is there: of a name that is not, the zone's own NSEC records would say so.
+  start({tlsa("mx.signed.test", "3 1 1 " + hash())}, {fmt::format("_{}._tcp.mx.signed.test.", mx_.port())});
   Outcome outcome = send_to("signed.test");
   EXPECT_EQ(outcome.kind, Kind::unreachable);
   EXPECT_THAT(outcome.reply, HasSubstr("DNS fails for the TLSA records"));
