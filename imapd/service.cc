@@ -50,19 +50,13 @@ ImapService::ImapService(const Config& config, net::Server& server, std::shared_
       registry_(loops_of(server), [this](store::AccountId account) { indexer_.changed(account); }),
       workers_(config.server.workers),
       hashing_(kHashingThreads),
-      services_{config_,
-                clock,
-                workers_,
-                hashing_,
-                accounts_,
-                directory_,
-                logins_,
-                verified_,
-                fakes_,
-                std::move(tls),
-                registry_,
-                guard_,
-                make_shared_folder(config.in_state("spool"))} {
+      services_{config_,   clock,
+                workers_,  hashing_,
+                accounts_, directory_,
+                logins_,   verified_,
+                fakes_,    std::move(tls),
+                registry_, recents_,
+                guard_,    make_shared_folder(config.in_state("spool"))} {
   make_shared_folder(config.in_state("run"));
   accounts_.limit_messages(config.store.max_messages);
   guard_.set_policy(guard_policy(config));

@@ -61,6 +61,7 @@ class ImapService {
   sasl::FakeRecords fakes_;
   Indexer indexer_;
   Registry registry_;
+  Recents recents_;
   net::WorkerPool workers_, hashing_;
   Services services_;
   std::unique_ptr<net::HintReceiver> hints_;

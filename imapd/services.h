@@ -13,6 +13,7 @@
 #include "common/sasl/mechanism.h"
 #include "common/sasl/password.h"
 #include "imapd/login_cache.h"
+#include "imapd/recents.h"
 #include "imapd/registry.h"
 #include "store/accounts.h"
 #include "store/directory_service.h"
@@ -51,6 +52,7 @@ struct Services {
   const sasl::FakeRecords& fakes;
   std::shared_ptr<net::TlsStore> tls;  // null: no TLS
   Registry& registry;
+  Recents& recents;
   store::LoginGuard& guard;
   std::string spool;                                 // folder for large messages on their way in
   bool loopback_is_private = true;                   // passwords may come from this machine without TLS

@@ -134,6 +134,7 @@ class Session final : public Listener {
   store::MailboxChanges changes_from_snapshot(store::Account& account);
   void announce_keywords(store::Account& account);
   void append_flag_lists();
+  void take_recent(const store::UidRanges& uids);
   static void claim_recent(store::Account& account, store::MailboxId mailbox);
   void deselect();
 
@@ -189,6 +190,7 @@ class Session final : public Listener {
 
   // session_mailboxes.cc
   ListSource list_source(store::Account& account, const ListCommand& command);
+  StatusValues status_of(store::Account& account, store::Mailbox mailbox, unsigned items, store::AccountId owner) const;
   void append_details(std::string& out, const ListCommand& command, const Listed& listed);
   asio::awaitable<Reply> list(Cursor& arguments);
   asio::awaitable<Reply> lsub(Cursor& arguments);

@@ -277,6 +277,13 @@ asio::awaitable<void> Session::catenate(Upload& upload, std::string url) {
       upload.failure = error.what();
     }
   };
+  // Where there is nothing to append to, that is what the client wants to hear first.
+  auto look = [&](store::Account& account, const Place& place) {
+    if (auto target = permitted(account, place, store::right::kInsert); !target)
+      upload.refused = reply_for(target.error(), true);
+  };
+  co_await on_mailbox(upload.mailbox, look);
+  if (upload.refused) co_return;
   if (found) {
     // A URL without a mailbox is one of the selected mailbox.
     const std::string name = parsed->mailbox.empty() ? selected_.prefix : parsed->mailbox;

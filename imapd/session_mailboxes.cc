@@ -62,14 +62,20 @@ ListSource Session::list_source(store::Account& account, const ListCommand& comm
 }
 
 /// What RFC 5819, 8440 and 9590 add to LIST. What the user has no right to is left out.
+StatusValues Session::status_of(store::Account& account, store::Mailbox mailbox, unsigned items,
+                                store::AccountId owner) const {
+  mailbox.first_recent = services_.recents.first(account.id(), mailbox.id, mailbox.first_recent);
+  return status_values(account, mailbox, items, config_->imap.max_append_size, owner);
+}
+
 void Session::append_details(std::string& out, const ListCommand& command, const Listed& listed) {
   const store::Mailbox& mailbox = listed.mailbox;
   auto account = services_.accounts.open(listed.owner == 0 ? account_->id : listed.owner);
   store::Rights rights = account->rights_of(mailbox.id, account_->id);
   bool readable = (rights & store::right::kRead) != 0;
   if (command.return_status != 0 && readable) {
-    auto values = status_values(*account, mailbox, command.return_status, config_->imap.max_append_size, listed.owner);
-    append_status_line(out, mailbox.name, command.return_status, values, utf8_);
+    append_status_line(out, mailbox.name, command.return_status,
+                       status_of(*account, mailbox, command.return_status, listed.owner), utf8_);
   }
   if (command.return_my_rights) append_my_rights(mailbox.name, rights);
   if (command.return_metadata.empty() || !readable) return;
@@ -110,9 +116,8 @@ asio::awaitable<Reply> Session::status(Cursor& arguments) {
       refused = reply_for(mailbox.error());
       return;
     }
-    auto values =
-        status_values(account, *mailbox, command.items, config_->imap.max_append_size, place.own() ? 0 : place.account);
-    append_status_line(out_, command.mailbox, command.items, values, utf8_);
+    append_status_line(out_, command.mailbox, command.items,
+                       status_of(account, *mailbox, command.items, place.own() ? 0 : place.account), utf8_);
     report_changes(account);
   };
   co_await on_mailbox(command.mailbox, job);

@@ -45,12 +45,11 @@ asio::awaitable<Reply> Session::select(Cursor& arguments) {
     // What was expunged elsewhere is only looked at, and moved out again.
     read_only |= snapshot->mailbox.shows_expunged;
     view_.emplace(*snapshot, account.keywords(), read_only, place.own() ? 0 : place.account);
-    warn_of_quota(account);
-    if (rev2_) {
-      view_->forget_recent();
-    } else if (!read_only && snapshot->mailbox.first_recent < snapshot->mailbox.uid_next) {
-      claim_recent(account, mailbox->id);
-    }
+    if (place.own()) warn_of_quota(account);
+    const store::Mailbox& told = snapshot->mailbox;
+    if (told.first_recent >= told.uid_next) return;
+    take_recent({{told.first_recent, told.uid_next - 1}});
+    if (!rev2_ && !read_only) claim_recent(account, mailbox->id);
   };
   co_await on_mailbox(command.mailbox, job);
   if (refused) co_return *refused;

@@ -38,7 +38,7 @@ void Session::report_changes(store::Account& account, const OwnFlags& own) {
   uint32_t before = view_->count();
   view_->add(changes.added);
   if (view_->count() != before) {
-    saw_recent_ = !rev2_;
+    take_recent(changes.added);
     report_count();
   }
   const NotifyGroup* wanted = notify_ ? notify_->selected() : nullptr;
@@ -128,6 +128,13 @@ void Session::append_flag_lists() {
     out_ += "\\*)";
   }
   out_ += "] Flags that last.\r\n";
+}
+
+/// Of what the client is told of now, that is \Recent which no other session was told of.
+void Session::take_recent(const UidRanges& uids) {
+  if (rev2_) return;
+  view_->add_recent(services_.recents.untold(selected_.account, view_->mailbox(), uids, !view_->read_only()));
+  saw_recent_ = true;
 }
 
 void Session::claim_recent(store::Account& account, store::MailboxId mailbox) {

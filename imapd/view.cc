@@ -15,7 +15,6 @@ View::View(const store::MailboxSnapshot& snapshot, std::vector<std::string> keyw
       uid_validity_(snapshot.mailbox.uid_validity),
       read_only_(read_only),
       modseq_(snapshot.modseq),
-      first_recent_(snapshot.mailbox.first_recent),
       keywords_(std::move(keywords)) {
   rebuild(snapshot.uids);
 }
@@ -92,6 +91,23 @@ UidRanges View::uids() const {
   UidRanges all;
   for (const Run& run : runs_) all.push_back({run.first, run.last});
   return all;
+}
+
+void View::add_recent(const UidRanges& uids) {
+  recent_.insert(recent_.end(), uids.begin(), uids.end());
+  recent_ = store::normalize(std::move(recent_));
+}
+
+uint32_t View::recent() const {
+  uint32_t count = 0;
+  for (const NumberRange& range : known(recent_)) count += range.last - range.first + 1;
+  return count;
+}
+
+bool View::is_recent(Uid uid) const {
+  auto after = std::upper_bound(recent_.begin(), recent_.end(), uid,
+                                [](Uid value, const UidRange& range) { return value < range.first; });
+  return after != recent_.begin() && uid <= std::prev(after)->last;
 }
 
 void View::add(const UidRanges& uids) {

@@ -52,12 +52,12 @@ class View {
   /// Gone, but not to be said yet: a command with message numbers was under way.
   store::UidRanges& held_expunges() { return held_expunges_; }
 
-  // --- \Recent: from this UID on (RFC 3501 2.3.2)
-  store::Uid first_recent() const { return first_recent_; }
-  uint32_t recent() const { return count_from(first_recent_); }
-  bool is_recent(store::Uid uid) const { return uid >= first_recent_; }
+  // --- \Recent (RFC 3501 2.3.2)
+  void add_recent(const store::UidRanges& uids);
+  uint32_t recent() const;
+  bool is_recent(store::Uid uid) const;
   /// IMAP4rev2 knows no \Recent: from now on nothing is.
-  void forget_recent() { first_recent_ = UINT32_MAX; }
+  void forget_recent() { recent_.clear(); }
 
   // --- keywords: those that were announced in FLAGS
   const std::vector<std::string>& keywords() const { return keywords_; }
@@ -80,9 +80,8 @@ class View {
   uint32_t uid_validity_;
   bool read_only_;
   store::ModSeq modseq_;
-  store::Uid first_recent_;
   std::vector<Run> runs_;
-  store::UidRanges held_expunges_, saved_;
+  store::UidRanges held_expunges_, saved_, recent_;
   std::vector<std::string> keywords_;
 };
 

@@ -13,7 +13,7 @@ namespace postrider::store {
 std::shared_ptr<const Spool> convert(const Spool& message, DowngradePlan plan, const std::string& directory);
 
 /// The message with parts that hold NUL in base64: an IMAP literal has none (RFC 9051 4.3.1), and what is read by
-/// BINARY is the same as before. Null where it cannot be converted: then IMAP leaves the NULs out. Throws as above.
+/// BINARY is the same as before. Null where it cannot be converted. Throws as above.
 std::shared_ptr<const Spool> without_nul(const Spool& message, const std::string& directory);
 
 }  // namespace postrider::store

@@ -206,7 +206,9 @@ bool index_message(const Spool& spool, MimeSummary& summary) {
 PreparedMessage prepare_message(std::shared_ptr<const Spool> spool) {
   PreparedMessage message;
   bool has_nul = index_message(*spool, message.summary);
-  if (has_nul) {
+  const auto& parts = message.summary.index.parts;
+  auto is_binary = [](const MimePart& part) { return part.encoding == "binary"; };
+  if (has_nul && std::any_of(parts.begin(), parts.end(), is_binary)) {
     if (auto converted = without_nul(*spool, spool->directory())) {
       spool = std::move(converted);
       index_message(*spool, message.summary);

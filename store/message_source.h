@@ -89,7 +89,7 @@ struct PreparedMessage {
   std::vector<int64_t> thread_keys;    // store/thread_keys.h
 };
 
-/// What holds NUL is converted where that can be done (see without_nul()).
+/// Binary parts that hold NUL are converted where that can be done (see without_nul()).
 PreparedMessage prepare_message(std::shared_ptr<const Spool> spool);
 
 /// Compresses one piece when that saves at least an eighth.

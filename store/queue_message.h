@@ -71,7 +71,7 @@ struct QueuedMessage {
   bool binary = false;
   bool smtputf8 = false;
   TlsNeed tls = TlsNeed::as_policy;  // what it wants of every server on its way
-  bool junk = false;  // goes to the mailbox for it where it stays here
+  bool junk = false;                 // goes to the mailbox for it where it stays here
   MailKind kind = MailKind::mail;
   std::string checks;  // what was found out about it, in short, for the ledger alone
   UnixTime accepted = 0;

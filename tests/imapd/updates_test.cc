@@ -31,7 +31,7 @@ TEST(Updates, TellOfNewMailFlagsAndExpunges) {
     B> f NOOP
     B< * 1 EXPUNGE
     B< * 3 EXISTS
-    B< * 1 RECENT
+    B< * 0 RECENT
     B< * 2 FETCH (UID 3 FLAGS (\Flagged))
     B< f OK ...
   )");
@@ -178,6 +178,36 @@ store::MailboxSnapshot snapshot_of(store::UidRanges uids) {
   store::MailboxSnapshot snapshot;
   snapshot.uids = std::move(uids);
   return snapshot;
+}
+
+TEST(Recent, IsOfOneSession) {
+  Transcript t;
+  t.play(R"(
+    A> a SELECT INBOX
+    A<* a OK ...
+    B> a SELECT INBOX
+    B<* a OK ...
+  )");
+  t.deliver("INBOX", kMessage);
+  t.play(R"(
+    A> b NOOP
+    A< * 1 EXISTS
+    A< * 1 RECENT
+    A< b OK ...
+    B> b NOOP
+    B< * 1 EXISTS
+    B< * 0 RECENT
+    B< b OK ...
+    B> c FETCH 1 FLAGS
+    B< * 1 FETCH (FLAGS ())
+    B< c OK ...
+    C> a STATUS INBOX (RECENT)
+    C< * STATUS INBOX (RECENT 0)
+    C< a OK ...
+    A> c FETCH 1 FLAGS
+    A< * 1 FETCH (FLAGS (\Recent))
+    A< c OK ...
+  )");
 }
 
 TEST(View, GoesFromNumbersToUidsAndBack) {
