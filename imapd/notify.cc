@@ -23,12 +23,12 @@ void append_list_line(std::string& out, std::string_view attributes, std::string
   out += "\r\n";
 }
 
-void append_counts(std::string& out, const store::Mailbox& mailbox, bool utf8, bool condstore) {
+void append_counts(std::string& out, const store::Mailbox& mailbox, unsigned events, const Notify::Teller& teller) {
   out += "* STATUS ";
-  append_mailbox(out, mailbox.name, utf8);
+  append_mailbox(out, mailbox.name, teller.utf8);
   append_format(out, " (MESSAGES {} UIDNEXT {} UIDVALIDITY {} UNSEEN {}", mailbox.messages, mailbox.uid_next,
                 mailbox.uid_validity, mailbox.unseen);
-  if (condstore) append_format(out, " HIGHESTMODSEQ {}", mailbox.highest_modseq);
+  if (teller.condstore || (events & kFlagChange) != 0) append_format(out, " HIGHESTMODSEQ {}", mailbox.highest_modseq);
   out += ")\r\n";
 }
 
@@ -90,9 +90,11 @@ unsigned Notify::events_of(std::string_view name, bool subscribed) const {
 void Notify::report_messages(const store::Mailbox& mailbox, const Known& before, const Teller& teller) const {
   if (mailbox.id == teller.selected || mailbox.highest_modseq == before.modseq) return;
   unsigned events = events_of(mailbox.name, mailbox.subscribed);
-  bool came_or_went = mailbox.uid_next != before.uid_next || mailbox.messages != before.messages;
-  bool wanted = (came_or_went && (events & kMessageNew) != 0) || (events & kFlagChange) != 0;
-  if (wanted) append_counts(teller.out, mailbox, teller.utf8, teller.condstore);
+  bool came = mailbox.uid_next != before.uid_next;
+  bool went = mailbox.messages != before.messages + (mailbox.uid_next - before.uid_next);
+  bool wanted =
+      (came && (events & kMessageNew) != 0) || (went && (events & kMessageExpunge) != 0) || (events & kFlagChange) != 0;
+  if (wanted) append_counts(teller.out, mailbox, events, teller);
 }
 
 void Notify::report(store::Account& account, const Teller& teller) {
@@ -127,8 +129,9 @@ void Notify::report(store::Account& account, const Teller& teller) {
 
 void Notify::report_status(store::Account& account, const Teller& teller) const {
   for (const store::Mailbox& mailbox : account.mailboxes()) {
-    bool watched = (events_of(mailbox.name, mailbox.subscribed) & (kMessageNew | kFlagChange)) != 0;
-    if (watched && mailbox.id != teller.selected) append_counts(teller.out, mailbox, teller.utf8, teller.condstore);
+    unsigned events = events_of(mailbox.name, mailbox.subscribed);
+    bool watched = (events & (kMessageNew | kMessageExpunge | kFlagChange)) != 0;
+    if (watched && mailbox.id != teller.selected) append_counts(teller.out, mailbox, events, teller);
   }
 }
 
