@@ -435,6 +435,10 @@ void Account::maintain(const Retention& retention) {
     database_.prepare("DELETE FROM mailbox WHERE gone > 0 AND gone < ?1 AND id NOT IN (SELECT mailbox FROM expunged)")
         .bind(before)
         .run();
+    database_.prepare("DELETE FROM access_right WHERE mailbox NOT IN (SELECT id FROM mailbox)").run();
+    database_.prepare("DELETE FROM annotation WHERE mailbox <> ?1 AND mailbox NOT IN (SELECT id FROM mailbox)")
+        .bind(kServerAnnotations)
+        .run();
     database_.prepare("DELETE FROM delivery WHERE time < ?1").bind(retention.log_before).run();
     transaction.commit();
   }

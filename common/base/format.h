@@ -7,8 +7,8 @@
 
 namespace postrider {
 
-/// append_format() without the types: compiled once, because a file that formats for itself compiles all of fmt's writers
-/// again.
+/// append_format() without the types: compiled once, because a file that formats for itself compiles all of fmt's
+/// writers again.
 void append_formatted(std::string& out, fmt::string_view format, fmt::format_args arguments);
 
 /// Appends what fmt::format() would return.

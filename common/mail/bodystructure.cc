@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 #include "common/base/ascii.h"
 #include "common/base/format.h"
 #include "common/base/number.h"

@@ -58,8 +58,8 @@ bool parse_status(Cursor& cursor, StatusCommand& out);                // 6.3.10,
 bool parse_get_quota(Cursor& cursor, std::string& root);              // RFC 9208 4.1.1
 /// SETQUOTA (4.1.3); what it wants to set is read and passed over.
 bool parse_set_quota(Cursor& cursor, std::string& root);
-bool parse_get_metadata(Cursor& cursor, GetMetadataCommand& out);     // RFC 5464 4.2
-bool parse_set_metadata(Cursor& cursor, SetMetadataCommand& out);     // RFC 5464 4.3
+bool parse_get_metadata(Cursor& cursor, GetMetadataCommand& out);  // RFC 5464 4.2
+bool parse_set_metadata(Cursor& cursor, SetMetadataCommand& out);  // RFC 5464 4.3
 /// entries = entry / "(" entry *(SP entry) ")", without repetitions
 bool parse_metadata_entries(Cursor& cursor, std::vector<std::string>& out, bool roots = false);
 bool parse_set_acl(Cursor& cursor, AclCommand& out);  // RFC 4314 3.1

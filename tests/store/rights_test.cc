@@ -74,6 +74,27 @@ TEST_F(RightsTest, GoOnToMailboxesThatAreMadeBelow) {
   EXPECT_EQ(account.rights_of(account.find_mailbox("INBOX/a")->id, 2), right::kRead);
 }
 
+TEST_F(RightsTest, GoWithTheirMailbox) {
+  MailboxId gone = 0;
+  {
+    Edit edit(account);
+    gone = edit.create_mailbox("Gone", "").value();
+    ASSERT_TRUE(edit.grant(gone, {2, false, right::kRead}));
+    ASSERT_TRUE(edit.annotate({.mailbox = gone, .name = "/shared/comment", .value = "x"}, 1));
+    edit.commit();
+  }
+  ASSERT_TRUE(grant(inbox, {2, false, right::kRead}));
+  {
+    Edit edit(account);
+    ASSERT_TRUE(edit.delete_mailbox("Gone"));
+    edit.commit();
+  }
+  account.maintain({clock.unix_time() + 1, 0});
+  EXPECT_THAT(account.grants(gone), IsEmpty());
+  EXPECT_THAT(account.annotations(gone, 1), IsEmpty());
+  EXPECT_EQ(account.grants(inbox).size(), 1U);
+}
+
 TEST_F(RightsTest, TheDirectoryKnowsWhoMayHaveShared) {
   Directory directory(state.path(), clock);
   ASSERT_TRUE(directory.add_domain("example.test"));
