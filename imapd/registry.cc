@@ -20,7 +20,6 @@ bool Registry::enter(store::AccountId account, size_t loop, Listener& listener, 
     count(account, &Counts::sessions, loop, 1);
   }
   listen(account, loop, listener);
-  observer_(account);
   return true;
 }
 
@@ -58,6 +57,7 @@ void Registry::count(store::AccountId account, std::vector<uint32_t> Counts::*wh
 
 void Registry::listen(store::AccountId account, size_t loop, Listener& listener) {
   loops_[loop].listeners[account].push_back(&listener);
+  observer_(account);
 }
 
 void Registry::forget(store::AccountId account, size_t loop, Listener& listener) {
