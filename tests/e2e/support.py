@@ -5,6 +5,7 @@ running server instead (a JSON object: host, ports, and users with their passwor
 """
 
 import contextlib
+import fcntl
 import hashlib
 import imaplib
 import json
@@ -33,11 +34,20 @@ imaplib._MAXLINE = 100_000_000
 PATIENCE = 60
 
 
+# A byte of this file is locked for each port that a test has: tests that run beside this one choose others.
+PORT_CLAIMS = os.open(os.path.join(tempfile.gettempdir(), f"postrider-test-ports-{os.getuid()}"), os.O_CREAT | os.O_RDWR, 0o600)
+
+
 def free_ports(count):
-    """Ports that nobody listens on now; taken from below the range of outgoing connections, so that none takes them."""
+    """Ports that nobody listens on, and no other test was given while this process lives; from below the range of outgoing
+    connections, so that none of those takes them."""
     ports = []
     while len(ports) < count:
         port = random.SystemRandom().randrange(10_000, 32_000)
+        try:
+            fcntl.lockf(PORT_CLAIMS, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
