@@ -11,7 +11,7 @@ import time
 from bench_client import deliver, mail, smtp, support
 import postfix
 
-PATIENCE = 300  # seconds, until what did not arrive counts as late
+PATIENCE = 120  # seconds, until what did not arrive counts as late
 
 
 class Sink:
@@ -166,11 +166,10 @@ def running(kind, routes):
 
 
 def wait_for(sink, messages, began):
-    while sink.messages.value < messages:
+    """Seconds until that many have arrived, and how many have: fewer when PATIENCE is over."""
+    while sink.messages.value < messages and time.monotonic() - began < PATIENCE:
         time.sleep(0.005)
-        if time.monotonic() - began > PATIENCE:
-            raise RuntimeError(f"only {sink.messages.value} of {messages} arrived within {PATIENCE} s")
-    return time.monotonic() - began
+    return time.monotonic() - began, sink.messages.value
 
 
 def relay_one(kind, count, size, sessions):
@@ -181,10 +180,11 @@ def relay_one(kind, count, size, sessions):
         for worker in workers:
             worker.join()
         accepted = time.monotonic() - began
-        done = wait_for(sink, count, began)
+        done, arrived = wait_for(sink, count, began)
         connections = sink.connections.value
-        return {"messages": count, "accepted_per_s": round(count / accepted), "relayed_per_s": round(count / done),
-                "connections": connections, "messages_per_connection": round(count / connections, 1)}
+        return {"messages": count, "arrived": arrived, "accepted_per_s": round(count / accepted),
+                "relayed_per_s": round(arrived / done), "connections": connections,
+                "messages_per_connection": round(arrived / connections, 1)}
 
 
 def relay_many(kind, destinations, dead_share, each, sessions=20):
@@ -196,11 +196,11 @@ def relay_many(kind, destinations, dead_share, each, sessions=20):
         recipients = [f"a@d{number}.test" for _ in range(each) for number in range(destinations)]
         living = (destinations - dead) * each
         began, workers = relay_all(relay.server, recipients, 4096, sessions)
-        done = wait_for(sink, living, began)
+        done, arrived = wait_for(sink, living, began)
         for worker in workers:
             worker.join()
-        return {"living": destinations - dead, "dead": dead, "messages": living, "seconds": round(done, 2),
-                "relayed_per_s": round(living / done), "connections": sink.connections.value}
+        return {"living": destinations - dead, "dead": dead, "messages": living, "arrived": arrived, "seconds": round(done, 2),
+                "relayed_per_s": round(arrived / done), "connections": sink.connections.value}
 
 
 def relay_waiting(kind, count, sessions=20):
