@@ -94,11 +94,13 @@ class Session final : public Listener {
   void count_bad(const Reply& reply);
   /// The store failed in the middle of a command.
   Reply failed(std::string_view verb, const store::SqliteError& error) const;
+  /// An account as the user reads it. On the worker.
+  store::Accounts::Lease open(store::AccountId account) { return services_.accounts.open(account, account_->id); }
   /// Runs job(account) on a worker, with the user's account.
   template <class Job>
   asio::awaitable<std::invoke_result_t<Job&, store::Account&>> on_account(Job job) {
     auto work = [&] {
-      auto lease = services_.accounts.open(account_->id);
+      auto lease = open(account_->id);
       return job(*lease);
     };
     co_return co_await services_.workers.run(std::move(work));
@@ -107,7 +109,7 @@ class Session final : public Listener {
   template <class Job>
   asio::awaitable<std::invoke_result_t<Job&, store::Account&>> on_selected(Job job) {
     auto work = [&] {
-      auto lease = services_.accounts.open(selected_.account);
+      auto lease = open(selected_.account);
       return job(*lease);
     };
     co_return co_await services_.workers.run(std::move(work));
@@ -118,7 +120,7 @@ class Session final : public Listener {
                                                                                         Job job) {
     auto work = [&] {
       Place place = find_place(name);
-      auto lease = services_.accounts.open(place.account);
+      auto lease = open(place.account);
       return job(*lease, static_cast<const Place&>(place));
     };
     co_return co_await services_.workers.run(std::move(work));

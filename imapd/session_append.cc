@@ -377,7 +377,7 @@ Reply Session::store_upload(store::Account& account, const Place& place, Upload&
     return Reply::no("The message to replace is gone.").code("EXPUNGEISSUED");
   store::Flushed flushed = edit.commit_flushed();
   if (upload.replaced && !same) {  // the new one is on disk first
-    auto selected = services_.accounts.open(selected_.account);
+    auto selected = open(selected_.account);
     store::Edit removal(*selected);
     removal.remove(view_->mailbox(), replaced);
     flushed = removal.commit_flushed();

@@ -65,12 +65,13 @@ ListSource Session::list_source(store::Account& account, const ListCommand& comm
 StatusValues Session::status_of(store::Account& account, store::Mailbox mailbox, unsigned items,
                                 store::AccountId owner) const {
   mailbox.first_recent = services_.recents.first(account.id(), mailbox.id, mailbox.first_recent);
+  if ((items & (kStatusUnseen | kStatusHighestModSeq)) != 0) account.count_for_reader(mailbox);
   return status_values(account, mailbox, items, config_->imap.max_append_size, owner);
 }
 
 void Session::append_details(std::string& out, const ListCommand& command, const Listed& listed) {
   const store::Mailbox& mailbox = listed.mailbox;
-  auto account = services_.accounts.open(listed.owner == 0 ? account_->id : listed.owner);
+  auto account = open(listed.owner == 0 ? account_->id : listed.owner);
   store::Rights rights = account->rights_of(mailbox.id, account_->id);
   bool readable = (rights & store::right::kRead) != 0;
   if (command.return_status != 0 && readable) {
@@ -208,7 +209,7 @@ asio::awaitable<Reply> Session::set_subscribed(Cursor& arguments, bool subscribe
   auto job = [&](store::Account& account) -> Edited {
     if (subscribed) {
       Place place = find_place(name);
-      auto owner = services_.accounts.open(place.account);
+      auto owner = open(place.account);
       auto mailbox = permitted(*owner, place, store::right::kLookup);
       if (!mailbox) return tl::unexpected(mailbox.error());
     }

@@ -57,7 +57,7 @@ asio::awaitable<Reply> Session::multisearch(Cursor& arguments) {
       std::reverse(left.begin(), left.end());
     }
     std::optional<store::Accounts::Lease> lease;
-    if (!left.empty() && left.back().owner != 0) lease.emplace(services_.accounts.open(left.back().owner));
+    if (!left.empty() && left.back().owner != 0) lease.emplace(open(left.back().owner));
     store::Account& searched = lease ? **lease : account;
     if (!run && !left.empty()) {
       auto snapshot = searched.snapshot(left.back().mailbox.id);

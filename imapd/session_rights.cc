@@ -73,7 +73,7 @@ std::vector<Listed> Session::others_mailboxes(store::Rights needed) {
       services_.directory.with([&](store::Directory& directory) { return directory.sharing_with(account_->id); });
   for (const store::AccountInfo& owner : owners) {
     try {
-      auto account = services_.accounts.open(owner.id);
+      auto account = open(owner.id);
       for (store::MailboxId id : account->shared_mailboxes(account_->id)) {
         auto mailbox = account->mailbox(id);
         if (!mailbox || (account->rights_of(id, account_->id) & needed) != needed) continue;
@@ -99,7 +99,7 @@ asio::awaitable<void> Session::refresh_rights() {
       selected_rights_ = 0;  // and the file is left alone: it may be gone
       return;
     }
-    auto account = services_.accounts.open(selected_.account);
+    auto account = open(selected_.account);
     selected_rights_ = account->rights_of(view_->mailbox(), account_->id);
   };
   co_await services_.workers.run(std::move(look));

@@ -177,7 +177,7 @@ asio::awaitable<Reply> Session::copy(Cursor& arguments) {
     }
     Place place = find_place(command.mailbox);
     whose = place.account;
-    auto target = services_.accounts.open(whose);
+    auto target = open(whose);
     Copied copied = copy_messages(account, spans, *target, place, move);
     if (!copied) {
       reply = reply_for(copied.error(), true);

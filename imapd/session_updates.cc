@@ -22,7 +22,7 @@ bool contains(const UidRanges& ranges, store::Uid uid) {
 void Session::report_changes(store::Account& account, const OwnFlags& own) {
   if (!view_) return;
   if (account.id() != selected_.account) {
-    auto lease = services_.accounts.open(selected_.account);
+    auto lease = open(selected_.account);
     return report_changes(*lease, own);
   }
   if (!allows(store::right::kRead)) return;

@@ -89,7 +89,9 @@ StoreResult<void> Edit::grant(MailboxId mailbox, const Grant& grant) {
         .bind(mailbox, grant.who, grant.negative, static_cast<int64_t>(grant.rights))
         .run();
   }
-  if (db.changes() > 0) bump();
+  if (db.changes() == 0) return {};
+  bump();
+  forget_lost_readers(mailbox);
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "store/account_schema.h"
+#include "store/reader_seen.h"
 #include "store/writer_lock.h"
 
 namespace postrider::store {
@@ -190,9 +191,15 @@ std::optional<MailboxSnapshot> Account::snapshot(MailboxId id) {
   auto found = mailbox(id);
   if (!found) return std::nullopt;
   snapshot.mailbox = std::move(*found);
+  count_for_reader(snapshot.mailbox);
   snapshot.modseq = modseq();
   snapshot.uids = uids_of(snapshot.mailbox);
-  if (snapshot.mailbox.unseen > 0) {
+  if (snapshot.mailbox.unseen > 0 && reader_ != 0) {
+    scan(id, {1, UINT32_MAX}, kWantEntry, [&](const MessageRow& row) {
+      if (!row.flags.has(Flags::kSeen)) snapshot.first_unseen = row.uid;
+      return snapshot.first_unseen == 0;
+    });
+  } else if (snapshot.mailbox.unseen > 0) {
     Rows rows(
         database_.prepare("SELECT uid FROM entry WHERE mailbox = ?1 AND flags & 1 = 0 ORDER BY uid LIMIT 1").bind(id));
     if (rows.next()) snapshot.first_unseen = static_cast<Uid>(rows->integer(0));
@@ -238,6 +245,7 @@ MailboxChanges Account::changes_since(MailboxId id, ModSeq since) {
     UidRanges& into = rows->integer(1) == 1 ? changes.added : rows->integer(1) == 2 ? changes.expunged : changes.flags;
     for (const UidRange& range : parse_ranges(rows->text(2))) into.push_back(range);
   }
+  for (const UidRange& range : reader_changes(id, since)) changes.flags.push_back(range);
   UidRanges added = normalize(std::move(changes.added));
   UidRanges expunged = normalize(std::move(changes.expunged));
   changes.added = subtract(added, expunged);
@@ -273,12 +281,23 @@ std::vector<std::string> Account::keywords() {
 
 void Account::scan(MailboxId mailbox, UidRange range, unsigned wants,
                    const std::function<bool(const MessageRow&)>& visit) {
+  if (reader_ == 0) return scan_stored(mailbox, range, wants, visit);
+  SeenRuns seen(database_, mailbox, reader_, range);
+  scan_stored(mailbox, range, wants, [&](const MessageRow& stored) {
+    MessageRow row = stored;
+    seen.apply(row);
+    return visit(row);
+  });
+}
+
+void Account::scan_stored(MailboxId mailbox, UidRange range, unsigned wants,
+                          const std::function<bool(const MessageRow&)>& visit) {
   Rows rows(database_.prepare(scan_sql(wants)).bind(mailbox, range.first, range.last));
   while (rows.next()) {
     MessageRow row;
     row.uid = static_cast<Uid>(rows->integer(0));
     row.modseq = rows->integer(1);
-    row.flags = Flags(static_cast<uint64_t>(rows->integer(2)));
+    row.flags = row.stored = Flags(static_cast<uint64_t>(rows->integer(2)));
     row.message = rows->integer(3);
     row.size = static_cast<uint64_t>(rows->integer(4));
     row.saved = rows->integer(5);
@@ -417,7 +436,8 @@ UnixTime Account::kept_within(uint64_t octets) {
 
 void Account::maintain(const Retention& retention) {
   const UnixTime before = std::max(retention.expunged_before, kept_within(retention.max_kept));
-  for (bool more = true; more;) {
+  bool purged = false;
+  for (bool more = true; more; purged |= more) {
     Edit edit(*this);  // one for each batch: nobody waits for all of them
     more = edit.purge_kept(before);
     edit.commit();
@@ -435,14 +455,49 @@ void Account::maintain(const Retention& retention) {
     database_.prepare("DELETE FROM mailbox WHERE gone > 0 AND gone < ?1 AND id NOT IN (SELECT mailbox FROM expunged)")
         .bind(before)
         .run();
-    database_.prepare("DELETE FROM access_right WHERE mailbox NOT IN (SELECT id FROM mailbox)").run();
-    database_.prepare("DELETE FROM annotation WHERE mailbox <> ?1 AND mailbox NOT IN (SELECT id FROM mailbox)")
-        .bind(kServerAnnotations)
-        .run();
     database_.prepare("DELETE FROM delivery WHERE time < ?1").bind(retention.log_before).run();
+    forget_unneeded(retention, purged);
     transaction.commit();
   }
   database_.checkpoint();
+}
+
+/// What belongs to mailboxes, messages and accounts that are no more. purged: messages went.
+void Account::forget_unneeded(const Retention& retention, bool purged) {
+  database_.prepare("DELETE FROM access_right WHERE mailbox NOT IN (SELECT id FROM mailbox)").run();
+  database_.prepare("DELETE FROM reader_seen WHERE mailbox NOT IN (SELECT id FROM mailbox)").run();
+  database_.prepare("DELETE FROM annotation WHERE mailbox <> ?1 AND mailbox NOT IN (SELECT id FROM mailbox)")
+      .bind(kServerAnnotations)
+      .run();
+  if (purged) {
+    database_
+        .prepare(
+            "DELETE FROM thread_key WHERE NOT EXISTS(SELECT 1 FROM message m WHERE m.id = thread_key.thread) "
+            "AND NOT EXISTS(SELECT 1 FROM message m WHERE m.thread = thread_key.thread)")
+        .run();
+  }
+  if (!retention.accounts.empty()) forget_accounts_but(retention.accounts);
+  ModSeq floor = 0;
+  {
+    Rows rows(database_.prepare("SELECT log_floor FROM state"));
+    if (rows.next()) floor = rows->integer(0);
+  }
+  join_seen_runs(floor);
+}
+
+void Account::forget_accounts_but(std::span<const AccountId> accounts) {
+  std::vector<AccountId> gone;
+  Rows rows(
+      database_.prepare("SELECT who FROM access_right WHERE who <> 0 UNION SELECT reader FROM annotation "
+                        "WHERE reader <> 0 UNION SELECT reader FROM reader_seen"));
+  while (rows.next()) {
+    if (!std::binary_search(accounts.begin(), accounts.end(), rows->integer(0))) gone.push_back(rows->integer(0));
+  }
+  for (AccountId account : gone) {
+    database_.prepare("DELETE FROM access_right WHERE who = ?1").bind(account).run();
+    database_.prepare("DELETE FROM annotation WHERE reader = ?1").bind(account).run();
+    database_.prepare("DELETE FROM reader_seen WHERE reader = ?1").bind(account).run();
+  }
 }
 
 }  // namespace postrider::store

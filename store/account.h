@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -104,6 +105,7 @@ struct MessageRow {
   Uid uid = 0;
   ModSeq modseq = 0;
   Flags flags;
+  Flags stored;  // with the owner's \Seen, whoever reads
   MessageId message = 0;
   uint64_t size = 0;               // RFC822.SIZE: prefix and message
   UnixTime saved = 0;              // when it came into this mailbox
@@ -130,9 +132,10 @@ struct KeptMessage {
 
 /// What maintain() removes.
 struct Retention {
-  UnixTime expunged_before = 0;    // messages that were expunged before that time
-  UnixTime log_before = 0;         // rows of the log
-  uint64_t max_kept = UINT64_MAX;  // octets of expunged messages; the oldest go first
+  UnixTime expunged_before = 0;              // messages that were expunged before that time
+  UnixTime log_before = 0;                   // rows of the log
+  std::span<const AccountId> accounts = {};  // all there are, sorted; what others kept here goes with them. Empty: any
+  uint64_t max_kept = UINT64_MAX;            // octets of expunged messages; the oldest go first
 };
 
 class Account {
@@ -144,6 +147,12 @@ class Account {
   Account& operator=(const Account&) = delete;
 
   AccountId id() const { return id_; }
+
+  /// Whose \Seen this handle shows and changes from now on (RFC 4314 4): the owner's, for 0 and the owner, or a
+  /// reader's own. It is in what scan(), snapshot(), changes_since() and missed_since() give, and Edit sets it.
+  void read_as(AccountId reader) { reader_ = reader == id_ ? 0 : reader; }
+  /// Gives a mailbox the count of what the reader has not seen, and the modseq of what the reader changed last.
+  void count_for_reader(Mailbox& mailbox);
 
   std::vector<Mailbox> mailboxes();
   std::optional<Mailbox> find_mailbox(std::string_view name);
@@ -211,8 +220,16 @@ class Account {
   void prepare_state();
   void create_default_mailboxes();
   UnixTime kept_within(uint64_t octets);
+  void scan_stored(MailboxId mailbox, UidRange range, unsigned wants,
+                   const std::function<bool(const MessageRow&)>& visit);
+  UidRanges reader_changes(MailboxId mailbox, ModSeq since);
+  void forget_unneeded(const Retention& retention, bool purged);
+  void forget_accounts_but(std::span<const AccountId> accounts);
+  void join_seen_runs(ModSeq up_to);
+  bool has_messages(MailboxId mailbox, UidRange range);
   UidRanges uids_of(const Mailbox& mailbox);
   AccountId id_;
+  AccountId reader_ = 0;  // 0: the owner
   const Clock& clock_;
   Database database_;
   int lock_file_ = -1;
@@ -311,6 +328,13 @@ class Edit {
   void store_message(MessageId id, const PreparedMessage& message, std::string_view prefix, UnixTime internal_date);
   MessageId join_thread(MessageId message, const std::vector<int64_t>& keys);
   void insert_entry(MailboxId mailbox, Uid uid, Flags flags, MessageId message, uint64_t size);
+  Flags entering(Delta& target, Uid uid, Flags flags);
+  StoredFlags store_entry_flags(MailboxId mailbox, const UidRanges& uids, FlagChange change, Flags flags,
+                                std::optional<ModSeq> unchanged_since, uint64_t changeable);
+  StoredFlags store_reader_seen(MailboxId mailbox, const UidRanges& uids, FlagChange change, Flags flags,
+                                std::optional<ModSeq> unchanged_since, uint64_t changeable);
+  void mark_seen(MailboxId mailbox, const UidRanges& runs, bool seen);
+  void forget_lost_readers(MailboxId mailbox);
   UidRanges remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_t with_flags);
   StoreResult<CopiedUids> copy_entries(MailboxId from, const UidRanges& uids, MailboxId to, uint64_t quota,
                                        uint64_t kept, bool remove);

@@ -160,6 +160,19 @@ CREATE TABLE thread_key(
 ALTER TABLE message ADD COLUMN thread INTEGER;
 CREATE INDEX message_thread ON message(thread) WHERE thread IS NOT NULL;
 )sql"},
+    Migration{R"sql(
+-- \Seen of readers who are not the owner (reader_seen.h), in runs of UIDs that do not overlap. seen: 0 where it was
+-- taken away again; what no run names is unseen.
+CREATE TABLE reader_seen(
+  mailbox INTEGER NOT NULL,
+  reader INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  seen INTEGER NOT NULL,
+  modseq INTEGER NOT NULL,
+  PRIMARY KEY(mailbox, reader, last)
+) STRICT, WITHOUT ROWID;
+)sql"},
 };
 
 }  // namespace postrider::store

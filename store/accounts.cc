@@ -34,8 +34,9 @@ std::string Accounts::path_of(AccountId id) const {
   return fmt::format("{}/accounts/{:02x}/{}.db", state_, static_cast<uint64_t>(id) & 0xff, id);
 }
 
-Accounts::Lease Accounts::open(AccountId id) {
+Accounts::Lease Accounts::open(AccountId id, AccountId reader) {
   std::unique_ptr<Account> account = take(id);
+  account->read_as(reader);
   account->limit_messages(most_messages_);
   return {*this, std::move(account)};
 }

@@ -36,7 +36,8 @@ class Accounts {
 
   /// Opens the account; makes its file when it is not there yet (its row in the directory is what makes an account
   /// exist).
-  Lease open(AccountId id);
+  /// reader: who reads it, when that is not the owner (Account::read_as).
+  Lease open(AccountId id, AccountId reader = 0);
   /// The most messages that an account may hold, from its next opening on; 0: any number. From any thread.
   void limit_messages(uint64_t most) { most_messages_ = most; }
   /// Drops idle handles of an account, for instance before its file is removed.

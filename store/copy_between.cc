@@ -91,6 +91,7 @@ StoreResult<CopiedUids> Edit::copy_from(Account& other, MailboxId from, const Ui
         MessageId id = next_message_++;
         if (!copy_message(other, row.message, id)) continue;
         Uid uid = target->mailbox.uid_next++;
+        flags = entering(*target, uid, *flags);
         insert_entry(to, uid, *flags, id, row.size);
         count_message(*target, *flags, row.size, +1);
         append_uid(target->added, uid);

@@ -109,6 +109,7 @@ StoreResult<Uid> Edit::append(MailboxId mailbox, const PreparedMessage& message,
   MessageId id = next_message_++;
   store_message(id, message, prefix, internal_date);
   Uid uid = into->mailbox.uid_next++;
+  flags = entering(*into, uid, flags);
   insert_entry(mailbox, uid, flags, id, size);
   count_message(*into, flags, size, +1);
   append_uid(into->added, uid);
@@ -183,14 +184,16 @@ StoreResult<CopiedUids> Edit::copy_entries(MailboxId from, const UidRanges& uids
           if (auto refused = no_room(row.size, quota)) return tl::unexpected(*std::move(refused));
         }
         Uid uid = target->mailbox.uid_next++;
-        Flags flags(row.flags.bits() & kept);
+        Flags flags = entering(*target, uid, Flags(row.flags.bits() & kept));
+        // Whoever copies it, the owner has seen it or has not.
+        if (account_.reader_ != 0) flags = flags.with(row.stored.bits() & Flags::kSeen);
         insert_entry(to, uid, flags, row.message, row.size);
         count_message(*target, flags, row.size, +1);
         append_uid(target->added, uid);
         append_uid(copied.from, row.uid);
         append_uid(copied.to, uid);
         if (remove) {
-          count_message(*source, row.flags, row.size, -1);
+          count_message(*source, row.stored, row.size, -1);
           append_uid(source->expunged, row.uid);
         }
       }
@@ -218,6 +221,17 @@ std::vector<MessageRow> Edit::read_slice(MailboxId mailbox, UidRange range) {
 
 StoredFlags Edit::store_flags(MailboxId mailbox, const UidRanges& uids, FlagChange change, Flags flags,
                               std::optional<ModSeq> unchanged_since, uint64_t changeable) {
+  if (account_.reader_ == 0) return store_entry_flags(mailbox, uids, change, flags, unchanged_since, changeable);
+  StoredFlags result = store_reader_seen(mailbox, uids, change, flags, unchanged_since, changeable);
+  StoredFlags others = store_entry_flags(mailbox, subtract(uids, result.modified), change, flags, std::nullopt,
+                                         changeable & ~Flags::kSeen);
+  result.changed.insert(result.changed.end(), others.changed.begin(), others.changed.end());
+  result.changed = normalize(std::move(result.changed));
+  return result;
+}
+
+StoredFlags Edit::store_entry_flags(MailboxId mailbox, const UidRanges& uids, FlagChange change, Flags flags,
+                                    std::optional<ModSeq> unchanged_since, uint64_t changeable) {
   StoredFlags result;
   Delta* in = delta(mailbox);
   if (in == nullptr) return result;
@@ -233,10 +247,10 @@ StoredFlags Edit::store_flags(MailboxId mailbox, const UidRanges& uids, FlagChan
         append_uid(result.modified, row.uid);
         return true;
       }
-      Flags now((row.flags.bits() & keep) | set);
-      if (now == row.flags) return true;
-      in->mailbox.unseen += !now.has(Flags::kSeen) - !row.flags.has(Flags::kSeen);
-      in->mailbox.deleted += now.has(Flags::kDeleted) - row.flags.has(Flags::kDeleted);
+      Flags now((row.stored.bits() & keep) | set);
+      if (now == row.stored) return true;
+      in->mailbox.unseen += !now.has(Flags::kSeen) - !row.stored.has(Flags::kSeen);
+      in->mailbox.deleted += now.has(Flags::kDeleted) - row.stored.has(Flags::kDeleted);
       append_uid(result.changed, row.uid);
       any = true;
       return true;
@@ -272,8 +286,8 @@ UidRanges Edit::remove_entries(MailboxId mailbox, const UidRanges& uids, uint64_
   for (const UidRange& range : uids) {
     size_t before = gone.size();
     account_.scan(mailbox, range, kWantEntry, [&](const MessageRow& row) {
-      if (row.flags.has(with_flags)) {
-        count_message(*in, row.flags, row.size, -1);
+      if (row.stored.has(with_flags)) {
+        count_message(*in, row.stored, row.size, -1);
         append_uid(gone, row.uid);
       }
       return true;
@@ -347,6 +361,7 @@ void Edit::write_log() {
           .bind(modseq_, id, static_cast<int>(kind), text, now)
           .run();
     };
+    mark_seen(id, delta->seen, true);
     log(Kind::added, delta->added);
     log(Kind::expunged, delta->expunged);
     log(Kind::flags, delta->flags);

@@ -10,6 +10,7 @@ namespace postrider::store {
 struct Edit::Delta {
   Mailbox mailbox;
   UidRanges added, expunged, flags;
+  UidRanges seen;  // of what was added, by the reader whose handle it is
   bool mailbox_changed = false;
   bool changed() const { return mailbox_changed || !added.empty() || !expunged.empty() || !flags.empty(); }
 };

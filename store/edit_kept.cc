@@ -128,7 +128,7 @@ void Edit::remove_shown(MailboxId view, Uid uid) {
   std::vector<MessageRow> rows = read_slice(view, {uid, uid});
   if (rows.empty()) return;
   Delta& delta = *this->delta(view);
-  count_message(delta, rows[0].flags, rows[0].size, -1);
+  count_message(delta, rows[0].stored, rows[0].size, -1);
   delta.expunged.push_back({uid, uid});
   account_.database_.prepare("DELETE FROM entry WHERE mailbox = ?1 AND uid = ?2").bind(view, uid).run();
 }

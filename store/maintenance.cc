@@ -73,9 +73,13 @@ void Maintenance::purge_all(Seconds kept) {
   } catch (const std::exception& error) {
     log_error("purge_failed", {{"reason", error.what()}});
   }
+  std::vector<AccountId> ids;
+  for (const AccountInfo& account : accounts) ids.push_back(account.id);
+  std::sort(ids.begin(), ids.end());
   for (const AccountInfo& account : accounts) {
     if (stopping()) return;
     Retention retention{now - kept.count(), now - kLogKept};
+    retention.accounts = ids;
     if (account.quota != 0) retention.max_kept = account.quota;
     try {
       accounts_.open(account.id)->maintain(retention);

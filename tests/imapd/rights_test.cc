@@ -215,7 +215,7 @@ TEST(Rights, GuardEachCommand) {
     A> v SELECT Work
     A<* v OK ...
     A> w FETCH 1:2 FLAGS
-    A< * 1 FETCH (FLAGS (\Seen \Deleted...))
+    A< * 1 FETCH (FLAGS (\Deleted...))
     A< * 2 FETCH (FLAGS (...))
     A< w OK ...
     A> x STORE 2 FLAGS (\Flagged)
