@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/ascii.h"
+#include "common/mail/address_list.h"
 #include "common/mail/charset.h"
 #include "common/mail/header.h"
 #include "common/mail/transfer.h"
@@ -16,6 +17,30 @@ constexpr uint64_t kPiece = 64 << 10;  // octets of a body that are decoded at o
 
 bool value_contains(const HeaderField& field, std::string_view needle) {
   return fold_for_search(decode_encoded_words(field.unfolded())).find(needle) != std::string::npos;
+}
+
+constexpr std::string_view kAddressFields[] = {"From", "To", "Cc", "Bcc", "Sender", "Reply-To"};
+
+bool holds_addresses(std::string_view name) {
+  return std::any_of(std::begin(kAddressFields), std::end(kAddressFields),
+                     [name](std::string_view field) { return iequals(field, name); });
+}
+
+/// The addresses of a field as ENVELOPE has them: "name <local@domain>, ...", whatever comments, quotes and blanks
+/// stand between. Folded.
+std::string plain_addresses(const HeaderField& field) {
+  std::string text;
+  for (const ListedAddress& address : parse_address_list(field.unfolded())) {
+    if (address.kind != ListedAddress::Kind::mailbox) continue;
+    if (!text.empty()) text += ", ";
+    if (!address.name.empty()) text += decode_encoded_words(address.name) + " ";
+    text += '<';
+    text += address.mailbox;
+    text += '@';
+    text += address.host;
+    text += '>';
+  }
+  return fold_for_search(text);
 }
 
 /// Faster than find() where the needle's first octet is frequent.
@@ -82,6 +107,7 @@ bool visit_header(std::string_view block, const TextSink& sink) {
     line += ": ";
     line += decode_encoded_words(field->unfolded());
     if (sink(fold_for_search(line), true)) return true;
+    if (holds_addresses(field->name) && sink(plain_addresses(*field), true)) return true;
   }
   return false;
 }
@@ -108,7 +134,9 @@ bool header_contains(std::string_view block, std::string_view needle) {
 bool field_contains(std::string_view block, std::string_view name, std::string_view needle) {
   HeaderReader reader(block);
   while (auto field = reader.next()) {
-    if (iequals(field->name, name) && (needle.empty() || value_contains(*field, needle))) return true;
+    if (!iequals(field->name, name)) continue;
+    if (needle.empty() || value_contains(*field, needle)) return true;
+    if (holds_addresses(name) && holds(plain_addresses(*field), needle)) return true;
   }
   return false;
 }

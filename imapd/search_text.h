@@ -18,7 +18,7 @@ using TextSink = std::function<bool(std::string_view folded, bool begins)>;
 /// The texts that a search looks into, and no others: whoever puts them in an index has what a search can find. True:
 /// the sink had enough.
 
-/// Each field of a header block with its name.
+/// Each field of a header block with its name; of address fields, the addresses as they are meant besides.
 bool visit_header(std::string_view block, const TextSink& sink);
 /// The text parts, and the headers of parts and of messages within the message.
 bool visit_body(const MimeIndex& index, const ReadOctets& read, const TextSink& sink);
@@ -27,7 +27,8 @@ bool visit_body(const MimeIndex& index, const ReadOctets& read, const TextSink& 
 
 /// In some field of a header block, its name included.
 bool header_contains(std::string_view block, std::string_view needle);
-/// In the values of the fields of that name; an empty needle asks whether there is such a field (RFC 3501 6.4.4).
+/// In the values of the fields of that name, or in their addresses as they are meant, without the comments and quotes
+/// that may stand between; an empty needle asks whether there is such a field (RFC 3501 6.4.4).
 bool field_contains(std::string_view block, std::string_view field, std::string_view needle);
 bool body_contains(const MimeIndex& index, const ReadOctets& read, std::string_view needle);
 

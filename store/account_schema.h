@@ -172,6 +172,10 @@ CREATE TABLE reader_seen(
   modseq INTEGER NOT NULL,
   PRIMARY KEY(mailbox, reader, last)
 ) STRICT, WITHOUT ROWID;
+
+-- A search finds addresses as they are meant: texts that the index did not take in. It is filled anew.
+INSERT INTO search(search) VALUES('delete-all');
+UPDATE search_state SET indexed_to = 0, rows = 0, gone = 0;
 )sql"},
 };
 

@@ -399,6 +399,39 @@ TEST(Search, LooksIntoDecodedText) {
   )");
 }
 
+TEST(Search, FindsAddressesAsTheyAreMeant) {
+  Transcript t;
+  t.deliver("INBOX",
+            "From: \"Smith, =?utf-8?q?B=C3=B6b?=\" (of sales) <bob (the builder) @ (here)\r\n example.test>\r\n"
+            "To: Ann<@relay:ann@example.test>, carol@example.test (Carol)\r\n"
+            "X-To: dave (x) @example.test\r\n\r\ntext\r\n");
+  t.play(R"(
+    A> a SELECT INBOX
+    A<* a OK ...
+    A> b SEARCH FROM bob@example.test
+    A< * SEARCH 1
+    A< b OK ...
+    A> c SEARCH FROM "<BOB@EXAMPLE"
+    A< * SEARCH 1
+    A< c OK ...
+    A> d SEARCH FROM builder
+    A< * SEARCH 1
+    A< d OK ...
+    A> e SEARCH TO "ann <ann@example.test>, carol <carol@example.test>"
+    A< * SEARCH 1
+    A< e OK ...
+    A> f SEARCH CC bob@example.test
+    A< * SEARCH
+    A< f OK ...
+    A> g SEARCH HEADER X-To dave@example.test
+    A< * SEARCH
+    A< g OK ...
+    A> h SEARCH TEXT bob@example.test
+    A< * SEARCH 1
+    A< h OK ...
+  )");
+}
+
 /// RFC 5032: the clock of these tests stands at 15 January 2027, 08:00.
 TEST(Search, KnowsHowOldAMessageIs) {
   Transcript t;

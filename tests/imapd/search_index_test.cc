@@ -28,7 +28,8 @@ constexpr std::string_view kPieces[] = {
 class Corpus {
  public:
   std::string message() {
-    std::string text = header("From") + header("Subject");
+    std::string text = header("From") + header("Subject") + addresses("To");
+    if (!pick(3)) text += addresses("Cc");
     if (pick(3)) text += header("X-Odd") + header("List-Id");
     if (!pick(20)) text += "X-Long: " + std::string(70'000, 'q') + piece() + "\r\n";
     return text + entity(0);
@@ -68,6 +69,20 @@ class Corpus {
         break;
     }
     return std::string(name) + ": " + value + (pick(2) ? "\r\n" : "\r\n folded\r\n");
+  }
+  /// Addresses with whatever may stand between their parts.
+  std::string addresses(std::string_view name) {
+    constexpr std::string_view kBetween[] = {"", "", " ", "(x)", " (a (b) \\)) ", "\r\n ", "\t"};
+    auto between = [&] { return std::string(kBetween[pick(std::size(kBetween))]); };
+    std::string value;
+    for (uint32_t i = 1 + pick(3); i > 0; --i) {
+      std::string word = piece();
+      std::erase_if(word, [](char c) { return c == '\r' || c == '\n' || c == '"'; });
+      if (pick(2)) value += (pick(2) ? word : "\"" + word + ", x\"") + between();
+      value += between() + "<" + (pick(4) ? "" : "@a,@b:") + "lu" + between() + "." + between() + "nch" + between() +
+               "@" + between() + "ab.example" + between() + ">" + between() + (i > 1 ? "," : "");
+    }
+    return std::string(name) + ": " + value + "\r\n";
   }
   std::string entity(int depth) {
     static constexpr std::string_view kCharsets[] = {"utf-8",  "iso-8859-1", "shift_jis", "koi8-r",
@@ -152,7 +167,7 @@ TEST_F(SearchWithIndex, FindsWhatASearchThatReadsEverythingFinds) {
   std::vector<SearchKey> keys;
   for (int i = 0; i < 100; ++i) {
     SearchKey key;
-    switch (corpus.pick(6)) {
+    switch (corpus.pick(7)) {
       case 0:
         key = key_of(Kind::body, corpus.needle());
         break;
@@ -168,6 +183,9 @@ TEST_F(SearchWithIndex, FindsWhatASearchThatReadsEverythingFinds) {
       case 4:
         key = both(Kind::all_of, key_of(Kind::text, corpus.needle()), key_of(Kind::body, corpus.needle()));
         key.children[1].negated = true;
+        break;
+      case 5:
+        key = key_of(Kind::header, corpus.pick(2) ? "lu.nch@ab.example" : ", x <lu.nch", corpus.pick(2) ? "TO" : "Cc");
         break;
       default:
         key = key_of(Kind::text, corpus.needle());

@@ -7,6 +7,7 @@
 
 #include "store/account.h"
 #include "store/account_schema.h"
+#include "store/search_index.h"
 #include "tests/store/temp_state.h"
 
 namespace postrider::store {
@@ -341,13 +342,16 @@ TEST(ReaderSeenMigration, ASharedMailboxOfTheVersionBeforeIsUnseenForReaders) {
         "INSERT INTO state VALUES(1, 5, 3, 7, 0, 'another boot');"
         "INSERT INTO mailbox(name, special_use, uid_validity, uid_next, highest_modseq, messages, unseen, size) "
         "VALUES('INBOX', '', 7, 2, 5, 1, 0, 40);"
-        "INSERT INTO entry VALUES(1, 1, 5, 1, 1, 40, 1000);");
+        "INSERT INTO entry VALUES(1, 1, 5, 1, 1, 40, 1000);"
+        "INSERT INTO search(rowid, trigrams) VALUES(1, 'abc');"
+        "UPDATE search_state SET indexed_to = 1, rows = 1;");
   }
   Account account(state.file("1.db"), 1, OpenMode::must_exist, clock);
   EXPECT_EQ(account.snapshot(1)->mailbox.unseen, 0U);
   account.read_as(kBob);
   EXPECT_EQ(account.snapshot(1)->mailbox.unseen, 1U);
   EXPECT_EQ(account.snapshot(1)->first_unseen, 1U);
+  EXPECT_FALSE(SearchIndex(account).drop());  // it is begun anew, because more is found with it now
 }
 
 }  // namespace
