@@ -76,6 +76,7 @@ FetchRun::FetchRun(std::vector<FetchItem> items, FetchOptions options, const Vie
     : view_(view), options_(options), announce_(std::move(announce)), spans_(view.spans(numbers)) {
   for (FetchItem& item : items) add_item(std::move(item));
   for (const NumberRange& range : numbers) expected_ += range.last - range.first + 1;
+  if (options_.descending) left_ = numbers;
 }
 
 void FetchRun::add_item(FetchItem fetch) {
@@ -148,12 +149,32 @@ void FetchRun::want_section(const Section& section) {
   }
 }
 
+/// What is to be scanned now; nothing: that is all.
+std::optional<store::UidRange> FetchRun::next_span() const {
+  if (options_.descending) {
+    if (left_.empty()) return std::nullopt;
+    const store::Uid uid = view_.uid_of(left_.back().last);
+    return store::UidRange{uid, uid};
+  }
+  if (span_ == spans_.size()) return std::nullopt;
+  return spans_[span_];
+}
+
+void FetchRun::span_done() {
+  if (!options_.descending) {
+    ++span_;
+  } else if (left_.back().last-- == left_.back().first) {
+    left_.pop_back();
+  }
+}
+
 bool FetchRun::fill(store::Account& account, std::string& out) {
   out_ = &out;
   while (drain(account)) {
     if (out.size() >= kWorkSlice) return true;
-    if (span_ == spans_.size()) return false;
-    store::UidRange range = spans_[span_];
+    std::optional<store::UidRange> span = next_span();
+    if (!span) return false;
+    store::UidRange range = *span;
     if (resume_at_ != 0) range.first = resume_at_;
     bool stopped = false;
     account.scan(view_.mailbox(), range, wants_, [&](const store::MessageRow& row) {
@@ -163,7 +184,7 @@ bool FetchRun::fill(store::Account& account, std::string& out) {
       return go_on;
     });
     if (stopped) continue;
-    ++span_;
+    span_done();
     resume_at_ = 0;
   }
   return true;
@@ -181,11 +202,7 @@ bool FetchRun::visit(store::Account& account, const store::MessageRow& row) {
 
 void FetchRun::compose(store::Account& account, const store::MessageRow& row, uint32_t number) {
   index_.reset();
-  bool tell_flags = false;
-  if (!has_flags_) {
-    while (tell_at_ < tell_flags_.size() && tell_flags_[tell_at_].last < row.uid) ++tell_at_;
-    tell_flags = tell_at_ < tell_flags_.size() && tell_flags_[tell_at_].first <= row.uid;
-  }
+  const bool tell_flags = !has_flags_ && contains(tell_flags_, row.uid);
   if ((has_flags_ || tell_flags) && !view_.knows_keywords_of(row.flags)) announce_(account);
   append_fetch_head(*out_, number, row.uid, options_.uid_only);
   bool first = true;

@@ -37,6 +37,7 @@ struct FetchOptions {
   bool uid_only = false;                       // no message numbers (RFC 9586)
   bool modseq = false;                         // CHANGEDSINCE: so is MODSEQ
   std::optional<store::ModSeq> changed_since;  // only messages changed after it
+  bool descending = false;                     // from the highest UID down (RFC 9738 3.1)
 };
 
 class FetchRun {
@@ -78,6 +79,8 @@ class FetchRun {
 
   void add_item(FetchItem item);
   void want_section(const Section& section);
+  std::optional<store::UidRange> next_span() const;
+  void span_done();
   bool visit(store::Account& account, const store::MessageRow& row);
   void compose(store::Account& account, const store::MessageRow& row, uint32_t number);
   void append_item(store::Account& account, const Item& item, const store::MessageRow& row);
@@ -102,9 +105,9 @@ class FetchRun {
 
   store::UidRanges spans_;
   store::UidRanges tell_flags_;
-  size_t tell_at_ = 0;
   uint64_t expected_ = 0, visited_ = 0;
   size_t span_ = 0;           // that is being visited
+  NumberRanges left_;         // descending: instead of spans, message by message
   store::Uid resume_at_ = 0;  // UID to go on with; 0: from the span's beginning
 
   std::string* out_ = nullptr;  // of the running fill()

@@ -30,6 +30,7 @@ class Reply {
     code_ = std::move(text);
     return *this;
   }
+  bool has_code() const { return !code_.empty(); }
   bool is_ok() const { return status_ == "OK"; }
   bool is_bad() const { return status_ == "BAD"; }
 

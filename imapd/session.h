@@ -14,6 +14,7 @@
 
 #include "common/net/connection.h"
 #include "imapd/list.h"
+#include "imapd/message_limit.h"
 #include "imapd/notify.h"
 #include "imapd/place.h"
 #include "imapd/proto/append_reader.h"
@@ -80,6 +81,11 @@ class Session final : public Listener {
   };
   static const Command* find_command(std::string_view verb);
   bool has_flag(unsigned flag) const { return (command_flags_ & flag) != 0; }
+  MessageLimit message_limit() const { return MessageLimit(config_->imap.message_limit); }
+  /// Of COPY and APPEND.
+  MessageLimit save_limit() const {
+    return MessageLimit(config_->imap.message_limit != 0 ? config_->imap.message_limit : config_->imap.save_limit);
+  }
 
   // session.cc: the loop
   asio::awaitable<void> serve(bool implicit_tls);
@@ -232,6 +238,7 @@ class Session final : public Listener {
 
   // session_fetch.cc
   asio::awaitable<Reply> fetch(Cursor& arguments);
+  Reply fetched(const FetchRun& run) const;
   asio::awaitable<void> fetch_all(FetchRun& run);
   asio::awaitable<void> tell_vanished(SequenceSet set, store::ModSeq since);
   OwnFlags set_seen(store::Account& account, const store::UidRanges& uids);
@@ -259,6 +266,7 @@ class Session final : public Listener {
   bool would_change(store::Account& account, const StoreCommand& command, const store::UidRanges& spans) const;
   StoreOutcome change_flags(store::Account& account, const StoreCommand& command, const store::UidRanges& spans);
   std::optional<Reply> check_numbers(const SequenceSet& set) const;
+  store::UidRanges deleted_of(store::Account& account, const store::UidRanges& spans) const;
   void enable_condstore();
 
   // session_search.cc

@@ -135,6 +135,7 @@ asio::awaitable<void> Session::take_steps(Upload& upload) {
     switch (step.kind) {
       case AppendStep::Kind::begin:
         upload.messages.push_back({std::move(step.flags), step.date, upload.spool->size(), 0});
+        if (save_limit().exceeded_by(upload.messages.size())) upload.refused = save_limit().refusal();
         break;
       case AppendStep::Kind::literal:
       case AppendStep::Kind::url_literal:

@@ -29,6 +29,11 @@ std::string Session::capabilities() const {
   std::string words(kBase);
   words += kAfterLogin;
   append_format(words, " APPENDLIMIT={}", config_->imap.max_append_size);
+  if (config_->imap.message_limit != 0) {
+    append_format(words, " MESSAGELIMIT={}", config_->imap.message_limit);
+  } else if (config_->imap.save_limit != 0) {
+    append_format(words, " SAVELIMIT={}", config_->imap.save_limit);
+  }
   if (!connection_->compressed()) words += " COMPRESS=DEFLATE";
   if (account_) return words;
   if (!connection_->encrypted() && services_.tls) words += " STARTTLS";

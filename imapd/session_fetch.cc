@@ -52,16 +52,27 @@ asio::awaitable<Reply> Session::fetch(Cursor& arguments) {
   if (command.vanished) co_await tell_vanished(command.set, *options.changed_since);
   auto announce = [this](store::Account& account) { announce_keywords(account); };
   NumberRanges numbers = view_->numbers(command.set, uids);
-  if (command.partial) numbers = part_of(numbers, *command.partial);
+  MessageLimit limit = message_limit();
+  if (command.partial) {
+    auto [first, last] = std::minmax(command.partial->first, command.partial->last);
+    if (limit.exceeded_by(static_cast<uint64_t>(last - first) + 1)) co_return limit.refusal();
+    numbers = part_of(numbers, *command.partial);
+  }
+  limit.cut(numbers, *view_);
+  options.descending = limit.was_cut();
   FetchRun run(std::move(command.items), options, *view_, numbers, announce);
   co_await fetch_all(run);
+  co_return limit.tell(fetched(run), out_);
+}
+
+Reply Session::fetched(const FetchRun& run) const {
   if (run.unknown_encoding()) {
     Reply reply = Reply::no("A part has a transfer encoding that nobody here knows; BODY[] gives it as it is.");
-    co_return reply.code("UNKNOWN-CTE");
+    return reply.code("UNKNOWN-CTE");
   }
-  if (!run.some_were_gone()) co_return Reply::ok("That is all.");
+  if (!run.some_were_gone()) return Reply::ok("That is all.");
   Reply reply = Reply::ok("That is all; some messages are gone.");
-  co_return uids ? reply : reply.code("EXPUNGEISSUED");
+  return has_flag(kUids) ? reply : reply.code("EXPUNGEISSUED");
 }
 
 /// The UIDs of the set that were expunged since (RFC 7162 3.2.6).

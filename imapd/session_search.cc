@@ -150,6 +150,10 @@ asio::awaitable<Reply> Session::search(Cursor& arguments) {
     co_return *wrong;
   }
   if (command.modseq) enable_condstore();
+  MessageLimit limit = message_limit();
+  NumberRanges numbers = searched(command.key, *view_);
+  limit.cut(numbers, *view_);
+  if (limit.was_cut()) search_from(command.key, limit.lowest());
   SearchAnswer answer = search_answer(command);
   answer.extended |= rev2_;
   std::optional<SearchRun> run;
@@ -165,13 +169,14 @@ asio::awaitable<Reply> Session::search(Cursor& arguments) {
     return false;
   };
   co_await in_slices(step, run);
-  co_return Reply::ok("That is all.");
+  co_return limit.tell(Reply::ok("That is all."), out_);
 }
 
 asio::awaitable<Reply> Session::sort(Cursor& arguments) {
   SortCommand command;
   if (!parse_sort(arguments, command)) co_return Reply::refused(arguments);
   if (auto wrong = co_await prepare_search(command.search)) co_return *wrong;
+  if (message_limit().exceeded_by(searched(command.search.key, *view_))) co_return message_limit().refusal();
   if (command.search.modseq) enable_condstore();
   SearchAnswer answer = search_answer(command.search);
   answer.word = "SORT";
@@ -199,6 +204,7 @@ asio::awaitable<Reply> Session::thread(Cursor& arguments) {
   ThreadCommand command;
   if (!parse_thread(arguments, command)) co_return Reply::refused(arguments);
   if (auto wrong = co_await prepare_search(command.search)) co_return *wrong;
+  if (message_limit().exceeded_by(searched(command.search.key, *view_))) co_return message_limit().refusal();
   bool uids = has_flag(kUids);
   std::optional<SearchRun> run;
   std::optional<FoundScan> scan;

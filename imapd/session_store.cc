@@ -63,6 +63,9 @@ asio::awaitable<Reply> Session::store(Cursor& arguments) {
   options.modseq = condstore_;
   auto announce = [this](store::Account& account) { announce_keywords(account); };
   NumberRanges numbers = view_->numbers(command.set, uids);
+  MessageLimit limit = message_limit();
+  limit.cut(numbers, *view_);
+  options.descending = limit.was_cut();
   FetchRun run(std::move(items), options, *view_, numbers, announce);
 
   StoreOutcome outcome;
@@ -93,7 +96,7 @@ asio::awaitable<Reply> Session::store(Cursor& arguments) {
     reply.code("MODIFIED " + set);
   }
   if (run.some_were_gone() && !uids && outcome.modified.empty()) reply.code("EXPUNGEISSUED");
-  co_return reply;
+  co_return limit.tell(std::move(reply), out_);
 }
 
 /// Leaves out of the command the flags that the user may not change here; they stay as they are. False: nothing is left
@@ -166,7 +169,12 @@ asio::awaitable<Reply> Session::copy(Cursor& arguments) {
   constexpr store::Rights kTakeAway = store::right::kDeleteMessages | store::right::kExpunge;
   if (move && !allows(kTakeAway))
     co_return reply_for(no_permission("You may not remove messages from the selected mailbox."));
-  store::UidRanges spans = view_->spans(view_->numbers(command.set, uids));
+  NumberRanges numbers = view_->numbers(command.set, uids);
+  // COPY does all or nothing; MOVE may do a part (RFC 9738 3.1).
+  MessageLimit limit = move ? message_limit() : save_limit();
+  limit.cut(numbers, *view_);
+  if (!move && limit.was_cut()) co_return limit.refusal();
+  store::UidRanges spans = view_->spans(numbers);
   std::optional<Reply> reply;
   store::AccountId whose = 0;
   auto job = [&](store::Account& account) {
@@ -199,7 +207,7 @@ asio::awaitable<Reply> Session::copy(Cursor& arguments) {
   if (!reply->is_ok()) co_return *reply;
   tell_others(whose);
   if (move && whose != selected_.account) tell_others(selected_.account);
-  co_return *reply;
+  co_return limit.tell(*std::move(reply), out_);
 }
 
 /// On the worker.
@@ -243,11 +251,16 @@ asio::awaitable<Reply> Session::expunge(Cursor& arguments) {
   if (!allows(store::right::kExpunge)) co_return reply_for(no_permission("You may not expunge messages here."));
   store::UidRanges spans;
   if (only_these) spans = view_->spans(view_->numbers(set, true));
+  MessageLimit limit = message_limit();  // never of EXPUNGE itself
   std::optional<store::Flushed> flushed;
   store::ModSeq modseq = 0;
   auto job = [&](store::Account& account) {
     auto mailbox = account.mailbox(view_->mailbox());
     if (mailbox && mailbox->deleted > 0) {
+      if (only_these && limit.exceeded_by(store::count(spans))) {
+        spans = deleted_of(account, spans);
+        limit.cut(spans);
+      }
       store::Edit edit(account);
       edit.expunge(view_->mailbox(), only_these ? &spans : nullptr);
       modseq = edit.modseq();
@@ -260,7 +273,19 @@ asio::awaitable<Reply> Session::expunge(Cursor& arguments) {
   tell_others(selected_.account);
   Reply reply = Reply::done(*flushed, "Expunged.");
   if (qresync_) reply.code(fmt::format("HIGHESTMODSEQ {}", modseq));  // RFC 7162 3.2.9
-  co_return reply;
+  co_return limit.tell(std::move(reply), out_);
+}
+
+/// Those of these messages that have \Deleted.
+store::UidRanges Session::deleted_of(store::Account& account, const store::UidRanges& spans) const {
+  store::UidRanges deleted;
+  for (const store::UidRange& range : spans) {
+    account.scan(view_->mailbox(), range, store::kWantEntry, [&](const store::MessageRow& row) {
+      if (row.flags.has(store::Flags::kDeleted)) store::append_uid(deleted, row.uid);
+      return true;
+    });
+  }
+  return deleted;
 }
 
 }  // namespace postrider::imap

@@ -6,18 +6,9 @@
 #include "imapd/session.h"
 
 namespace postrider::imap {
-namespace {
 
 using store::UidRange;
 using store::UidRanges;
-
-bool contains(const UidRanges& ranges, store::Uid uid) {
-  auto after = std::upper_bound(ranges.begin(), ranges.end(), uid,
-                                [](store::Uid value, const UidRange& range) { return value < range.first; });
-  return after != ranges.begin() && uid <= std::prev(after)->last;
-}
-
-}  // namespace
 
 void Session::report_changes(store::Account& account, const OwnFlags& own) {
   if (!view_) return;

@@ -8,6 +8,12 @@ using store::Uid;
 using store::UidRange;
 using store::UidRanges;
 
+bool contains(const UidRanges& ranges, Uid uid) {
+  auto after = std::upper_bound(ranges.begin(), ranges.end(), uid,
+                                [](Uid value, const UidRange& range) { return value < range.first; });
+  return after != ranges.begin() && uid <= std::prev(after)->last;
+}
+
 View::View(const store::MailboxSnapshot& snapshot, std::vector<std::string> keywords, bool read_only,
            store::AccountId owner)
     : mailbox_(snapshot.mailbox.id),
@@ -105,9 +111,7 @@ uint32_t View::recent() const {
 }
 
 bool View::is_recent(Uid uid) const {
-  auto after = std::upper_bound(recent_.begin(), recent_.end(), uid,
-                                [](Uid value, const UidRange& range) { return value < range.first; });
-  return after != recent_.begin() && uid <= std::prev(after)->last;
+  return contains(recent_, uid);
 }
 
 void View::add(const UidRanges& uids) {

@@ -11,6 +11,9 @@
 
 namespace postrider::imap {
 
+/// The ranges ascend and do not touch.
+bool contains(const store::UidRanges& ranges, store::Uid uid);
+
 class View {
  public:
   /// owner: of a mailbox that is another user's; 0: one's own.

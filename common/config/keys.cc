@@ -132,6 +132,15 @@ constexpr auto kKeys = std::to_array<Key>({
      1'000'000},
     {"imap.max_append_size", Kind::size, at<&Config::imap, &Imap::max_append_size>(),
      "The largest message that APPEND takes, in octets; announced as APPENDLIMIT.", 64 << 10, kOctetsKept},
+    {"imap.message_limit", Kind::number, at<&Config::imap, &Imap::message_limit>(),
+     "Messages that one FETCH, STORE, SEARCH, COPY, MOVE, APPEND or UID EXPUNGE may mean, announced as MESSAGELIMIT "
+     "(RFC "
+     "9738, which wants 1000 at least); 0 for any number.",
+     0, 4'294'967'295},
+    {"imap.save_limit", Kind::number, at<&Config::imap, &Imap::save_limit>(),
+     "Messages that one COPY or APPEND may bring, announced as SAVELIMIT where there is no message_limit; 0 for any "
+     "number.",
+     0, 4'294'967'295},
     {"imap.idle_timeout", Kind::duration, at<&Config::imap, &Imap::idle_timeout>(),
      "How long a session that logged in may be silent; RFC 9051 wants 30 minutes at least.", 1, 7 * 86'400},
     {"imap.login_timeout", Kind::duration, at<&Config::imap, &Imap::login_timeout>(),

@@ -153,6 +153,7 @@ class SearchParser {
       out.kind = Kind::uid;
       return cursor_.space() && cursor_.sequence_set(out.set);
     }
+    if (name == "UIDAFTER" || name == "UIDBEFORE") return uid_bound(out, name == "UIDAFTER");
     if (name == "EMAILID" || name == "THREADID") {
       out.kind = name == "EMAILID" ? Kind::email_id : Kind::thread_id;
       std::string_view id;
@@ -175,6 +176,16 @@ class SearchParser {
     if (name == "OR") return or_key(out, depth);
     if (name == "MODSEQ") return modseq_key(out);
     return cursor_.fail(fmt::format("SEARCH knows no key {}.", name));
+  }
+
+  /// Greater than a UID, or less than one (RFC 9738 3.2).
+  bool uid_bound(SearchKey& out, bool after) {
+    uint32_t bound = 0;
+    if (!cursor_.space() || !cursor_.nz_number(bound)) return false;
+    const bool any = bound != (after ? UINT32_MAX : 1);
+    out.kind = any ? Kind::uid : Kind::none;
+    if (any) out.set.ranges.push_back(after ? NumberRange{bound + 1, UINT32_MAX} : NumberRange{1, bound - 1});
+    return true;
   }
 
   bool or_key(SearchKey& out, size_t depth) {

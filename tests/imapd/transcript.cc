@@ -106,6 +106,8 @@ Transcript::Transcript(const Options& options) : state_(fresh_folder()) {
   config.server.workers = 2;
   config.imap.max_append_size = options.max_append_size;
   config.imap.max_connections_per_user = options.max_connections_per_user;
+  config.imap.message_limit = options.message_limit;
+  config.imap.save_limit = options.save_limit;
   config.store.max_messages = options.max_messages;
   config.store.expunged_folder = options.expunged_folder;
   std::shared_ptr<net::TlsStore> tls;

@@ -52,6 +52,7 @@ class Transcript {
     uint64_t max_messages = 0;
     std::string expunged_folder;
     uint64_t max_connections_per_user = 100;
+    uint64_t message_limit = 0, save_limit = 0;
     bool tls = false;
   };
   Transcript() : Transcript(Options()) {}
