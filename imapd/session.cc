@@ -131,7 +131,7 @@ void Session::end(std::string_view reason) {
 
 asio::awaitable<void> Session::serve(bool implicit_tls) {
   connection_->set_deadline(config_->imap.login_timeout);
-  if (implicit_tls) co_await connection_->start_tls(services_.tls->current());
+  if (implicit_tls) co_await connection_->start_tls(services_.tls->current(), true);
   append_format(out_, "* OK [CAPABILITY {}] {} Postrider IMAP is ready.\r\n", capabilities(), config_->server.hostname);
   while (state_ != kLogout) {
     Framer::Step step = framer_.next(connection_->input());

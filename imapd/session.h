@@ -27,6 +27,7 @@
 
 namespace postrider::sasl {
 class Authenticator;
+struct Channel;
 }
 
 namespace postrider::imap {
@@ -140,7 +141,7 @@ class Session final : public Listener {
 
   // session_auth.cc
   std::string capabilities() const;
-  std::string channel_binding() const;
+  sasl::Channel channel() const;
   bool passwords_allowed() const {
     return connection_->encrypted() || (services_.loopback_is_private && connection_->from_loopback());
   }
@@ -158,6 +159,8 @@ class Session final : public Listener {
   asio::awaitable<Reply> login(Cursor& arguments);
   asio::awaitable<Reply> authenticate(Cursor& arguments);
   asio::awaitable<Reply> check_password(std::string user, std::string password);
+  struct Candidate;
+  asio::awaitable<std::optional<Reply>> look_up(std::string user, Candidate& candidate);
   asio::awaitable<Reply> converse(sasl::Authenticator& authenticator, std::optional<std::string> initial);
   /// version: of the directory, from before it was asked.
   Reply logged_in(store::AccountInfo account, uint64_t version);

@@ -65,7 +65,7 @@ asio::awaitable<void> Session::run() {
 asio::awaitable<void> Session::talk() {
   if (role_ == Role::submissions) {
     connection_->set_deadline(config().smtp.command_timeout);
-    co_await connection_->start_tls(settings_->tls->current());
+    co_await connection_->start_tls(settings_->tls->current(), true);
   }
   const bool greeted = co_await greet();
   while (greeted && !ending_) {

@@ -131,6 +131,7 @@ class Session {
   asio::awaitable<bool> check_password(std::string user, std::string password);
   asio::awaitable<bool> is_app_password(store::AccountId account, std::string password);
   std::string with_domain(const std::string& user) const;
+  sasl::Channel channel() const;
   bool offers_auth() const { return role_ != Role::smtp; }
   bool may_reveal_password() const { return connection_->encrypted() || connection_->from_loopback(); }
   bool offers_tls() const { return settings_->tls != nullptr && !connection_->encrypted(); }

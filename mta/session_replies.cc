@@ -55,7 +55,7 @@ smtp::Extensions Session::extensions() const {
   if (connection_->encrypted()) offered.add("REQUIRETLS");
   if (offers_auth()) {
     std::string names;
-    for (sasl::MechanismName name : sasl::kMechanismNames) {
+    for (sasl::MechanismName name : sasl::mechanisms(channel())) {
       if (sasl::reveals_password(name) && !may_reveal_password()) continue;
       names += fmt::format("{}{}", names.empty() ? "" : " ", sasl::to_string(name));
     }

@@ -77,6 +77,7 @@ struct Config {
     std::string certificate;                     // empty until load() puts STATE/tls/certificate.pem here
     std::string key;                             // empty until load() puts STATE/tls/key.pem here
     std::vector<std::string> more_certificates;  // "certificate.pem key.pem"
+    std::string client_ca;                       // empty: clients are asked for no certificate
   };
 
   struct Login {

@@ -151,6 +151,11 @@ constexpr auto kKeys = std::to_array<Key>({
      "for "
      "other host names, of which clients say which one they mean (SNI), or for the same with a key of the other kind, "
      "RSA beside ECDSA. For which names a certificate is good it says itself."},
+    {"tls.client_ca", Kind::text, at<&Config::tls, &Config::Tls::client_ca>(),
+     "A PEM file: the authorities by whose certificates clients may log in without a password (AUTH=EXTERNAL), on the "
+     "submission and IMAP ports. The certificate names the account by a mail address among its alternative names. "
+     "Empty: no client is asked for a certificate.",
+     0, 4096},
 
     {"login.default_domain", Kind::text, at<&Config::login, &Config::Login::default_domain>(),
      "The domain of users who log in without one; empty: whole addresses only.", 0, 255},
