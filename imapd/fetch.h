@@ -12,9 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "common/mail/message_section.h"
+#include "imapd/proto/command.h"
 #include "common/mail/header.h"
 #include "imapd/decoded.h"
-#include "imapd/section.h"
 #include "imapd/view.h"
 #include "store/account.h"
 

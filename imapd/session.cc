@@ -77,6 +77,9 @@ const Session::Command* Session::find_command(std::string_view verb) {
       {"SETACL", &Session::set_acl, kLoggedIn, 0},
       {"DELETEACL", &Session::delete_acl, kLoggedIn, 0},
       {"LISTRIGHTS", &Session::list_rights, kLoggedIn, 0},
+      {"GENURLAUTH", &Session::gen_urlauth, kLoggedIn, 0},
+      {"URLFETCH", &Session::url_fetch, kLoggedIn, 0},
+      {"RESETKEY", &Session::reset_key, kLoggedIn, 0},
       {"LOGOUT", &Session::logout, kAlways, 0},
   };
   for (const Command& command : kCommands) {

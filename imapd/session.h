@@ -24,6 +24,7 @@
 #include "imapd/services.h"
 #include "imapd/sort.h"
 #include "imapd/view.h"
+#include "store/message_url.h"
 
 namespace postrider::sasl {
 class Authenticator;
@@ -227,7 +228,8 @@ class Session final : public Listener {
   asio::awaitable<bool> next_stretch(Upload& upload);
   asio::awaitable<void> refuse_early(Upload& upload, uint64_t size);
   asio::awaitable<void> catenate(Upload& upload, std::string url);
-  bool copy_part(store::Account& account, const Place& place, Upload& upload, const MessageUrl& url);
+  std::optional<store::UrlPart> follow_path(const ImapUrl& url);
+  bool copy_part(store::Account& account, store::UrlPart part, Upload& upload);
   asio::awaitable<Reply> commit_upload(Upload& upload);
   Reply store_upload(store::Account& account, const Place& place, Upload& upload);
 
@@ -283,6 +285,14 @@ class Session final : public Listener {
   bool has_quota() const { return account_->quota != 0 || config_->store.max_messages != 0; }
   void tell_quota(store::Account& account);
   void warn_of_quota(store::Account& account);
+
+  // session_urlauth.cc (RFC 4467)
+  std::optional<store::UrlPart> follow(const ImapUrl& url);
+  bool is_here(const ImapUrl& url) const;
+  asio::awaitable<Reply> gen_urlauth(Cursor& arguments);
+  asio::awaitable<Reply> url_fetch(Cursor& arguments);
+  asio::awaitable<void> send_part(store::UrlPart part);
+  asio::awaitable<Reply> reset_key(Cursor& arguments);
 
   // session_idle.cc
   asio::awaitable<Reply> idle(Cursor& arguments);

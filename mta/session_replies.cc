@@ -61,6 +61,7 @@ smtp::Extensions Session::extensions() const {
     }
     offered.add("AUTH", names);
   }
+  if (account_ && offers_burl()) offered.add("BURL", fmt::format("imap imap://{}", config().server.hostname));
   offered.add("HELP");
   return offered;
 }

@@ -436,6 +436,7 @@ void Account::maintain(const Retention& retention) {
         .bind(before)
         .run();
     database_.prepare("DELETE FROM access_right WHERE mailbox NOT IN (SELECT id FROM mailbox)").run();
+    database_.prepare("DELETE FROM url_key WHERE mailbox NOT IN (SELECT id FROM mailbox)").run();
     database_.prepare("DELETE FROM annotation WHERE mailbox <> ?1 AND mailbox NOT IN (SELECT id FROM mailbox)")
         .bind(kServerAnnotations)
         .run();

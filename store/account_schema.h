@@ -160,6 +160,13 @@ CREATE TABLE thread_key(
 ALTER TABLE message ADD COLUMN thread INTEGER;
 CREATE INDEX message_thread ON message(thread) WHERE thread IS NOT NULL;
 )sql"},
+    Migration{R"sql(
+-- Keys of mailboxes, by which URLs are authorized (RFC 4467 2.2).
+CREATE TABLE url_key(
+  mailbox INTEGER PRIMARY KEY,
+  key BLOB NOT NULL
+) STRICT;
+)sql"},
 };
 
 }  // namespace postrider::store

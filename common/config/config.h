@@ -69,6 +69,7 @@ struct Config {
     uint64_t max_connections_per_address = 500;
     uint64_t max_connections_per_user = 100;
     uint64_t max_append_size = 50 << 20;
+    std::vector<std::string> url_hosts;  // names of this server in URLs, besides server.hostname
     Seconds idle_timeout{1'800};
     Seconds login_timeout{60};
   };
@@ -226,6 +227,12 @@ struct Config {
       files.emplace_back(certificate, key == std::string::npos ? certificate : text.substr(key));
     }
     return files;
+  }
+  /// Names of this server in IMAP URLs.
+  std::vector<std::string> imap_names() const {
+    std::vector<std::string> names{server.hostname};
+    for (const std::string& name : imap.url_hosts) names.push_back(name);
+    return names;
   }
   /// STATE/name: "directory.db", "imapd.hint".
   std::string in_state(std::string_view name) const { return server.state + '/' + std::string(name); }
