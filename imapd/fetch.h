@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "common/mail/message_section.h"
-#include "imapd/proto/command.h"
 #include "common/mail/header.h"
+#include "common/mail/message_section.h"
 #include "imapd/decoded.h"
+#include "imapd/proto/command.h"
 #include "imapd/view.h"
 #include "store/account.h"
 

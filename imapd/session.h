@@ -29,7 +29,7 @@
 namespace postrider::sasl {
 class Authenticator;
 struct Channel;
-}
+}  // namespace postrider::sasl
 
 namespace postrider::imap {
 

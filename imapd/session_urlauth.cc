@@ -1,4 +1,5 @@
-// URLs by which others read single messages (RFC 4467): GENURLAUTH makes them, URLFETCH follows them, RESETKEY ends them.
+// URLs by which others read single messages (RFC 4467): GENURLAUTH makes them, URLFETCH follows them, RESETKEY ends
+// them.
 #include "common/base/log.h"
 #include "imapd/session.h"
 #include "store/message_url.h"
@@ -11,7 +12,8 @@ constexpr std::string_view kMechanisms = "OK [URLMECH INTERNAL] URLs are authori
 
 Reply no_rump() {
   return Reply::bad(
-      "That is no URL that can be authorized: it has to name this server, you, and a message in a mailbox of yours, end "
+      "That is no URL that can be authorized: it has to name this server, you, and a message in a mailbox of yours, "
+      "end "
       "in ;URLAUTH= and who may use it, and INTERNAL is the mechanism.");
 }
 

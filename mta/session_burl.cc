@@ -1,5 +1,5 @@
-// BURL (RFC 4468): what lies in a mailbox of this server already is not sent again. URLs are followed in the store itself,
-// so only those of our own imapd are.
+// BURL (RFC 4468): what lies in a mailbox of this server already is not sent again. URLs are followed in the store
+// itself, so only those of our own imapd are.
 #include <algorithm>
 
 #include "common/mail/imap_url.h"
@@ -60,8 +60,9 @@ asio::awaitable<void> Session::take_part(store::UrlPart part) {
   while (part.octets.length > 0 && !message->refusal()) {
     auto read = [&accounts = service_.accounts, part] {
       std::string piece;
-      accounts.open(part.owner)->read(
-          part.message, part.octets.offset, std::min<uint64_t>(part.octets.length, IncomingMessage::kTail), piece);
+      accounts.open(part.owner)
+          ->read(part.message, part.octets.offset, std::min<uint64_t>(part.octets.length, IncomingMessage::kTail),
+                 piece);
       return piece;
     };
     const std::string piece = co_await service_.workers.run(std::move(read));

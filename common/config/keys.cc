@@ -133,7 +133,8 @@ constexpr auto kKeys = std::to_array<Key>({
     {"imap.max_append_size", Kind::size, at<&Config::imap, &Imap::max_append_size>(),
      "The largest message that APPEND takes, in octets; announced as APPENDLIMIT.", 64 << 10, kOctetsKept},
     {"imap.url_hosts", Kind::text_list, at<&Config::imap, &Imap::url_hosts>(),
-     "Further host names of this server in IMAP URLs (GENURLAUTH, URLFETCH, BURL), for instance [\"imap.example.org\"]; "
+     "Further host names of this server in IMAP URLs (GENURLAUTH, URLFETCH, BURL), for instance "
+     "[\"imap.example.org\"]; "
      "server.hostname is one always."},
     {"imap.idle_timeout", Kind::duration, at<&Config::imap, &Imap::idle_timeout>(),
      "How long a session that logged in may be silent; RFC 9051 wants 30 minutes at least.", 1, 7 * 86'400},

@@ -12,7 +12,7 @@ namespace postrider {
 namespace {
 
 constexpr uint16_t kImapPort = 143;
-constexpr size_t kMinToken = 32;         // hexadecimal digits (RFC 5092 11, enc-urlauth)
+constexpr size_t kMinToken = 32;        // hexadecimal digits (RFC 5092 11, enc-urlauth)
 constexpr size_t kMaxUrlSection = 100;  // numbers
 
 /// Nothing where "%" stands before no two hexadecimal digits.

@@ -13,8 +13,8 @@
 
 namespace postrider {
 
-constexpr size_t kMaxImapUrl = 8 << 10;                          // octets
-constexpr std::string_view kUrlAuthInternal = "INTERNAL";        // the one mechanism (RFC 4467 2.4.1)
+constexpr size_t kMaxImapUrl = 8 << 10;                    // octets
+constexpr std::string_view kUrlAuthInternal = "INTERNAL";  // the one mechanism (RFC 4467 2.4.1)
 
 /// "imap://alice%40example.org@mail.example.org/Drafts;UIDVALIDITY=7/;UID=20/;SECTION=1.2;URLAUTH=anonymous:..."
 struct ImapUrl {

@@ -40,7 +40,7 @@ struct CertificateFiles {
   bool operator==(const CertificateFiles&) const = default;
 };
 
-constexpr size_t kMaxCertificates = 1'000;    // of a server
+constexpr size_t kMaxCertificates = 1'000;   // of a server
 constexpr size_t kMaxClientAddresses = 100;  // that are read from one certificate
 
 /// What a server shows: the certificates that are good for the name that the client asks for (SNI), one of each kind of

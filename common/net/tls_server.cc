@@ -125,9 +125,10 @@ Result<void> TlsServerContext::trust_clients_of(const std::string& file) {
     const std::string reason = openssl_error();
     sk_X509_NAME_pop_free(names, X509_NAME_free);
     X509_STORE_free(store);
-    return failure(fmt::format("The file {} cannot be used for clients' certificates ({}). Put the PEM certificates of "
-                               "their authorities there, or leave tls.client_ca empty.",
-                               file, reason));
+    return failure(
+        fmt::format("The file {} cannot be used for clients' certificates ({}). Put the PEM certificates of "
+                    "their authorities there, or leave tls.client_ca empty.",
+                    file, reason));
   }
   SSL_CTX_set_client_CA_list(context_, names);
   SSL_CTX_set0_verify_cert_store(context_, store);

@@ -11,8 +11,9 @@ namespace {
 
 constexpr size_t kMaxHelo = 255;
 
-constexpr std::array<std::string_view, kVerbs> kVerbNames = {"HELO", "EHLO", "MAIL", "RCPT", "DATA",     "BDAT", "BURL", "RSET",
-                                                             "VRFY", "EXPN", "HELP", "NOOP", "QUIT", "STARTTLS", "AUTH", ""};
+constexpr std::array<std::string_view, kVerbs> kVerbNames = {"HELO", "EHLO",     "MAIL", "RCPT", "DATA", "BDAT",
+                                                             "BURL", "RSET",     "VRFY", "EXPN", "HELP", "NOOP",
+                                                             "QUIT", "STARTTLS", "AUTH", ""};
 
 std::string_view without_trailing_blanks(std::string_view text) {
   while (!text.empty() && is_wsp(text.back())) text.remove_suffix(1);

@@ -14,7 +14,24 @@
 
 namespace postrider::smtp {
 
-enum class Verb { helo, ehlo, mail, rcpt, data, bdat, burl, rset, vrfy, expn, help, noop, quit, starttls, auth, unknown };
+enum class Verb {
+  helo,
+  ehlo,
+  mail,
+  rcpt,
+  data,
+  bdat,
+  burl,
+  rset,
+  vrfy,
+  expn,
+  help,
+  noop,
+  quit,
+  starttls,
+  auth,
+  unknown
+};
 inline constexpr size_t kVerbs = static_cast<size_t>(Verb::unknown) + 1;
 
 std::string_view to_string(Verb verb);

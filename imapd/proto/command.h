@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/mail/message_section.h"
 #include "common/base/clock.h"
+#include "common/mail/message_section.h"
 #include "imapd/proto/limits.h"
 #include "imapd/proto/sequence_set.h"
 

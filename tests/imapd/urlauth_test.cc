@@ -217,9 +217,8 @@ TEST_F(UrlAuth, FollowsTheMailboxThatWasRenamedAndNotOneOfItsName) {
 TEST_F(UrlAuth, AnAccountThatIsClosedHasNoUrls) {
   const std::string url = authorized(for_access("anonymous"));
   EXPECT_EQ(fetched(url, 'b'), "At noon?\r\n");
-  t.service().services().directory.with([](store::Directory& directory) {
-    EXPECT_TRUE(directory.set_enabled("alice@example.test", false));
-  });
+  t.service().services().directory.with(
+      [](store::Directory& directory) { EXPECT_TRUE(directory.set_enabled("alice@example.test", false)); });
   EXPECT_EQ(fetched(url, 'b'), "NIL");
 }
 

@@ -178,7 +178,8 @@ TEST(Burl, TakesAUrlAndLast) {
   EXPECT_EQ(parse_burl("imap://h/a/;UID=1")->url, "imap://h/a/;UID=1");
   EXPECT_FALSE(parse_burl("imap://h/a/;UID=1")->last);
   EXPECT_TRUE(parse_burl("x last")->last);
-  for (std::string_view text : {"", "x FIRST", "x LAST LAST"}) EXPECT_EQ(refusal(parse_burl(text)), "501 5.5.4") << text;
+  for (std::string_view text : {"", "x FIRST", "x LAST LAST"})
+    EXPECT_EQ(refusal(parse_burl(text)), "501 5.5.4") << text;
 }
 
 TEST(Auth, TakesAMechanismAndAnInitialResponse) {
