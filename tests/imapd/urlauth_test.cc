@@ -18,10 +18,10 @@ struct UrlAuth : testing::Test {
     Client& client = t.session(who);
     client.send(fmt::format("g GENURLAUTH \"{}\" INTERNAL\r\n", rump));
     std::string line = client.line();
-    EXPECT_TRUE(fits(line, "* GENURLAUTH \"imap://...:INTERNAL:01...\"")) << line;
+    EXPECT_TRUE(fits(line, "* GENURLAUTH ...imap://...:INTERNAL:01...")) << line;
     EXPECT_TRUE(fits(client.line(), "g OK ..."));
-    constexpr size_t kBefore = std::string_view("* GENURLAUTH \"").size();
-    return line.size() > kBefore + 1 ? line.substr(kBefore, line.size() - kBefore - 1) : line;
+    std::erase(line, '"');  // it is an atom where that can be
+    return line.substr(std::min(line.size(), std::string_view("* GENURLAUTH ").size()));
   }
   std::string for_access(std::string_view access) { return fmt::format("{}{};URLAUTH={}", kRump, kText, access); }
 
@@ -36,7 +36,8 @@ struct UrlAuth : testing::Test {
       content = client.octets(std::stoul(line.substr(brace + 1)));
       EXPECT_EQ(client.line(), "");
     } else {
-      EXPECT_EQ(line, fmt::format("* URLFETCH \"{}\" NIL", url));
+      std::erase(line, '"');
+      EXPECT_EQ(line, fmt::format("* URLFETCH {} NIL", url));
     }
     EXPECT_TRUE(fits(client.line(), "f OK ..."));
     return content;
@@ -82,7 +83,7 @@ TEST_F(UrlAuth, SeveralAtOnce) {
   const std::string one = authorized(for_access("authuser"));
   Client& client = t.session('b');
   client.send(fmt::format("f URLFETCH {} \"{}\" nonsense \"{}\"\r\n", "/INBOX/;UID=1", one, one));
-  EXPECT_EQ(client.line(), fmt::format("* URLFETCH \"/INBOX/;UID=1\" NIL \"{}\" {{10}}", one));
+  EXPECT_EQ(client.line(), fmt::format("* URLFETCH /INBOX/;UID=1 NIL \"{}\" {{10}}", one));
   EXPECT_EQ(client.line(), "At noon?");
   EXPECT_EQ(client.line(), fmt::format(" nonsense NIL \"{}\" {{10}}", one));
   EXPECT_EQ(client.line(), "At noon?");
