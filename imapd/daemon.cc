@@ -112,7 +112,7 @@ void ImapDaemon::reload() {
     log_warn("reload", {{"reason", "ports, addresses and the state folder change with a restart only"}});
     config_.server.state = state;
   }
-  if (auto used = tls_->use(certificate_files(config_)); !used) {
+  if (auto used = tls_->use(certificate_files(config_), config_.tls.client_ca); !used) {
     log_error("reload_failed", {{"reason", used.error().message}});
   }
   set_log_level(config_.log.level);

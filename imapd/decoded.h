@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/mail/message_section.h"
 #include "common/mail/transfer.h"
-#include "imapd/section.h"
 #include "store/account.h"
 
 namespace postrider::imap {

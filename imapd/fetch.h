@@ -13,8 +13,9 @@
 #include <vector>
 
 #include "common/mail/header.h"
+#include "common/mail/message_section.h"
 #include "imapd/decoded.h"
-#include "imapd/section.h"
+#include "imapd/proto/command.h"
 #include "imapd/view.h"
 #include "store/account.h"
 

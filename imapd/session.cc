@@ -77,6 +77,9 @@ const Session::Command* Session::find_command(std::string_view verb) {
       {"SETACL", &Session::set_acl, kLoggedIn, 0},
       {"DELETEACL", &Session::delete_acl, kLoggedIn, 0},
       {"LISTRIGHTS", &Session::list_rights, kLoggedIn, 0},
+      {"GENURLAUTH", &Session::gen_urlauth, kLoggedIn, 0},
+      {"URLFETCH", &Session::url_fetch, kLoggedIn, 0},
+      {"RESETKEY", &Session::reset_key, kLoggedIn, 0},
       {"LOGOUT", &Session::logout, kAlways, 0},
   };
   for (const Command& command : kCommands) {
@@ -131,7 +134,7 @@ void Session::end(std::string_view reason) {
 
 asio::awaitable<void> Session::serve(bool implicit_tls) {
   connection_->set_deadline(config_->imap.login_timeout);
-  if (implicit_tls) co_await connection_->start_tls(services_.tls->current());
+  if (implicit_tls) co_await connection_->start_tls(services_.tls->current(), true);
   append_format(out_, "* OK [CAPABILITY {}] {} Postrider IMAP is ready.\r\n", capabilities(), config_->server.hostname);
   while (state_ != kLogout) {
     Framer::Step step = framer_.next(connection_->input());

@@ -25,10 +25,12 @@
 #include "imapd/services.h"
 #include "imapd/sort.h"
 #include "imapd/view.h"
+#include "store/message_url.h"
 
 namespace postrider::sasl {
 class Authenticator;
-}
+struct Channel;
+}  // namespace postrider::sasl
 
 namespace postrider::imap {
 
@@ -148,7 +150,7 @@ class Session final : public Listener {
 
   // session_auth.cc
   std::string capabilities() const;
-  std::string channel_binding() const;
+  sasl::Channel channel() const;
   bool passwords_allowed() const {
     return connection_->encrypted() || (services_.loopback_is_private && connection_->from_loopback());
   }
@@ -166,6 +168,8 @@ class Session final : public Listener {
   asio::awaitable<Reply> login(Cursor& arguments);
   asio::awaitable<Reply> authenticate(Cursor& arguments);
   asio::awaitable<Reply> check_password(std::string user, std::string password);
+  struct Candidate;
+  asio::awaitable<std::optional<Reply>> look_up(std::string user, Candidate& candidate);
   asio::awaitable<Reply> converse(sasl::Authenticator& authenticator, std::optional<std::string> initial);
   /// version: of the directory, from before it was asked.
   Reply logged_in(store::AccountInfo account, uint64_t version);
@@ -232,7 +236,8 @@ class Session final : public Listener {
   asio::awaitable<bool> next_stretch(Upload& upload);
   asio::awaitable<void> refuse_early(Upload& upload, uint64_t size);
   asio::awaitable<void> catenate(Upload& upload, std::string url);
-  bool copy_part(store::Account& account, const Place& place, Upload& upload, const MessageUrl& url);
+  std::optional<store::UrlPart> follow_path(const ImapUrl& url);
+  bool copy_part(store::Account& account, store::UrlPart part, Upload& upload);
   asio::awaitable<Reply> commit_upload(Upload& upload);
   Reply store_upload(store::Account& account, const Place& place, Upload& upload);
 
@@ -290,6 +295,14 @@ class Session final : public Listener {
   bool has_quota() const { return account_->quota != 0 || config_->store.max_messages != 0; }
   void tell_quota(store::Account& account);
   void warn_of_quota(store::Account& account);
+
+  // session_urlauth.cc (RFC 4467)
+  std::optional<store::UrlPart> follow(const ImapUrl& url);
+  bool is_here(const ImapUrl& url) const;
+  asio::awaitable<Reply> gen_urlauth(Cursor& arguments);
+  asio::awaitable<Reply> url_fetch(Cursor& arguments);
+  asio::awaitable<void> send_part(store::UrlPart part);
+  asio::awaitable<Reply> reset_key(Cursor& arguments);
 
   // session_idle.cc
   asio::awaitable<Reply> idle(Cursor& arguments);

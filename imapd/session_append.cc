@@ -5,7 +5,6 @@
 
 #include "common/base/log.h"
 #include "imapd/fetch.h"
-#include "imapd/section.h"
 #include "imapd/session.h"
 #include "store/message_source.h"
 
@@ -22,7 +21,7 @@ constexpr uint64_t kPiece = 256 << 10;  // octets that are copied at once
 Reply bad_url(std::string_view url) {
   std::string code = "BADURL ";
   append_string(code, url.substr(0, url.find_first_of("\r\n")));
-  return Reply::no("The URL names no part of a message of this account.").code(std::move(code));
+  return Reply::no("The URL names no part of a message that you may read.").code(std::move(code));
 }
 
 }  // namespace
@@ -267,17 +266,10 @@ asio::awaitable<bool> Session::next_stretch(Upload& upload) {
   }
 }
 
-/// Appends what a URL names to the message in hand.
+/// Appends what a URL names to the message in hand: of a mailbox of this user's by its path, of any where the URL says
+/// that the user may.
 asio::awaitable<void> Session::catenate(Upload& upload, std::string url) {
-  auto parsed = parse_message_url(url);
-  bool found = parsed && (view_ || !parsed->mailbox.empty());
-  auto job = [&](store::Account& account, const Place& place) {
-    try {
-      found = copy_part(account, place, upload, *parsed);
-    } catch (const std::system_error& error) {
-      upload.failure = error.what();
-    }
-  };
+  const auto parsed = parse_imap_url(url);
   // Where there is nothing to append to, that is what the client wants to hear first.
   auto look = [&](store::Account& account, const Place& place) {
     if (auto target = permitted(account, place, store::right::kInsert); !target)
@@ -285,11 +277,18 @@ asio::awaitable<void> Session::catenate(Upload& upload, std::string url) {
   };
   co_await on_mailbox(upload.mailbox, look);
   if (upload.refused) co_return;
-  if (found) {
-    // A URL without a mailbox is one of the selected mailbox.
-    const std::string name = parsed->mailbox.empty() ? selected_.prefix : parsed->mailbox;
-    co_await on_mailbox(name, job);
-  }
+  bool found = false;
+  auto job = [&] {
+    try {
+      const auto part = parsed->host.empty() ? follow_path(*parsed) : follow(*parsed);
+      if (!part) return;
+      auto account = services_.accounts.open(part->owner);
+      found = copy_part(*account, *part, upload);
+    } catch (const std::system_error& error) {
+      upload.failure = error.what();
+    }
+  };
+  if (parsed) co_await services_.workers.run(job);
   if (!upload.failure.empty()) {
     log_error("append_failed", {{"session", number_}, {"user", user_}, {"error", upload.failure}});
     upload.refused = Reply::no("The server's disk is full or broken. Please try again later.").code("UNAVAILABLE");
@@ -298,23 +297,19 @@ asio::awaitable<void> Session::catenate(Upload& upload, std::string url) {
   }
 }
 
-/// False: there is no such part. What would make the message too long is refused.
-bool Session::copy_part(store::Account& account, const Place& place, Upload& upload, const MessageUrl& url) {
-  auto mailbox = account.find_mailbox(place.name);
-  if (url.mailbox.empty()) mailbox = account.mailbox(view_->mailbox());
-  if (!mailbox || (account.rights_of(mailbox->id, account_->id) & store::right::kRead) == 0 ||
-      (url.uid_validity && *url.uid_validity != mailbox->uid_validity))
-    return false;
-  std::optional<Octets> octets;
-  store::MessageId message = 0;
-  account.scan(mailbox->id, {url.uid, url.uid}, store::kWantIndex, [&](const store::MessageRow& row) {
-    MimeIndex index = MimeIndex::deserialize(row.index).value_or(MimeIndex{});
-    octets = find_octets(url.section, index, row.prefix_size, row.size);
-    message = row.message;
-    return false;
-  });
-  if (!octets) return false;
-  Octets left = cut(*octets, url.partial);
+/// What a URL without a host leads to. On the worker.
+std::optional<store::UrlPart> Session::follow_path(const ImapUrl& url) {
+  if (url.mailbox.empty() && !view_) return std::nullopt;
+  const Place place = url.mailbox.empty() ? selected_ : find_place(url.mailbox);
+  auto account = services_.accounts.open(place.account);
+  const auto mailbox = url.mailbox.empty() ? account->mailbox(view_->mailbox()) : account->find_mailbox(place.name);
+  if (!mailbox || (account->rights_of(mailbox->id, account_->id) & store::right::kRead) == 0) return std::nullopt;
+  return store::find_url_part(*account, *mailbox, url);
+}
+
+/// False: it went away. What would make the message too long is refused.
+bool Session::copy_part(store::Account& account, store::UrlPart part, Upload& upload) {
+  Octets& left = part.octets;
   uint64_t whole = upload.spool->size() - upload.messages.back().offset + left.length;
   if (whole > config_->imap.max_append_size) {
     upload.refused = Reply::no("The message would become larger than one may be.").code("TOOBIG");
@@ -323,7 +318,7 @@ bool Session::copy_part(store::Account& account, const Place& place, Upload& upl
   std::string piece;
   while (left.length > 0) {
     piece.clear();
-    account.read(message, left.offset, std::min(left.length, kPiece), piece);
+    account.read(part.message, left.offset, std::min(left.length, kPiece), piece);
     if (piece.empty()) return false;
     upload.spool->append(piece);
     left.offset += piece.size();

@@ -21,7 +21,7 @@ constexpr std::string_view kAfterLogin =
     "MULTIAPPEND CATENATE REPLACE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE WITHIN OBJECTID "
     "SAVEDATE PREVIEW UNAUTHENTICATE SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES INPROGRESS "
     "MULTISEARCH LANGUAGE I18NLEVEL=2 NOTIFY CONTEXT=SEARCH CONTEXT=SORT QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE "
-    "METADATA METADATA-SERVER LIST-METADATA ACL RIGHTS=texk LIST-MYRIGHTS FILTERS UIDBATCHES";
+    "METADATA METADATA-SERVER LIST-METADATA ACL RIGHTS=texk LIST-MYRIGHTS FILTERS UIDBATCHES URLAUTH URL-PARTIAL";
 
 }  // namespace
 
@@ -38,16 +38,18 @@ std::string Session::capabilities() const {
   if (account_) return words;
   if (!connection_->encrypted() && services_.tls) words += " STARTTLS";
   if (!passwords_allowed()) words += " LOGINDISABLED";
-  if (!channel_binding().empty()) append_format(words, " AUTH={}", to_string(sasl::MechanismName::scram_sha_256_plus));
-  for (sasl::MechanismName name : sasl::kMechanismNames) {
+  for (sasl::MechanismName name : sasl::mechanisms(channel())) {
     if (passwords_allowed() || !sasl::reveals_password(name)) append_format(words, " AUTH={}", sasl::to_string(name));
   }
   return words;
 }
 
-/// tls-exporter is safe with TLS 1.3 (RFC 9266 4.2); empty otherwise.
-std::string Session::channel_binding() const {
-  return connection_->tls().protocol == "TLSv1.3" ? connection_->tls_exporter() : std::string();
+/// tls-exporter is safe with TLS 1.3 (RFC 9266 4.2).
+sasl::Channel Session::channel() const {
+  sasl::Channel channel;
+  if (connection_->tls().protocol == "TLSv1.3") channel.binding = connection_->tls_exporter();
+  channel.addresses = connection_->client_addresses();
+  return channel;
 }
 
 asio::awaitable<Reply> Session::capability(Cursor& arguments) {
@@ -150,7 +152,7 @@ asio::awaitable<Reply> Session::starttls(Cursor& arguments) {
   Reply::ok("Begin TLS now.").append_to(out_, tag_);
   co_await send();
   // What was sent in clear before the handshake is dropped, not obeyed afterwards (RFC 3501 6.2.1, RFC 2595 2).
-  bool clean = co_await connection_->start_tls(services_.tls->current());
+  bool clean = co_await connection_->start_tls(services_.tls->current(), true);
   if (!clean) log_warn("plaintext_after_starttls", {{"session", number_}, {"remote", connection_->remote_address()}});
   framer_ = Framer();
   // The tagged OK went out in clear; nothing more is said.
@@ -335,20 +337,38 @@ asio::awaitable<Reply> Session::login_failed() {
 asio::awaitable<Reply> Session::authenticate(Cursor& arguments) {
   AuthenticateCommand command;
   if (!parse_authenticate(arguments, command)) co_return Reply::refused(arguments);
-  std::string binding = channel_binding();
-  auto name = sasl::parse_mechanism_name(command.mechanism, !binding.empty());
+  sasl::Channel channel = this->channel();
+  auto name = sasl::parse_mechanism_name(command.mechanism, channel);
   if (!name) co_return Reply::no("There is no such mechanism; CAPABILITY names those that work.");
   if (sasl::reveals_password(*name) && !passwords_allowed()) {
     Reply reply = Reply::no("Passwords are taken under TLS only: say STARTTLS, or connect to the IMAPS port.");
     co_return reply.code("PRIVACYREQUIRED");
   }
-  sasl::Authenticator authenticator(*name, services_.fakes, std::move(binding));
+  sasl::Authenticator authenticator(*name, services_.fakes, std::move(channel));
   co_return co_await converse(authenticator, std::move(command.initial));
 }
 
+/// Who wants in, until there is proof.
+struct Session::Candidate {
+  std::optional<store::Directory::Login> login;  // nothing: there is no such user
+  uint64_t version = 0;                          // of the directory, from before it was asked
+};
+
+/// A reply: not now.
+asio::awaitable<std::optional<Reply>> Session::look_up(std::string user, Candidate& candidate) {
+  user_ = std::move(user);
+  candidate.version = services_.directory.version();
+  if (auto refusal = co_await banned(user_)) co_return refusal;
+  auto look = [&] {
+    candidate.login = services_.directory.with(
+        [&](store::Directory& directory) { return directory.find_login(user_, config_->login.default_domain); });
+  };
+  co_await services_.workers.run(look);
+  co_return std::nullopt;
+}
+
 asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std::optional<std::string> initial) {
-  std::optional<store::Directory::Login> found;
-  uint64_t version = 0;
+  Candidate candidate;
   sasl::Outcome outcome = authenticator.begin(initial);
   for (;;) {
     if (auto* challenge = std::get_if<sasl::Challenge>(&outcome)) {
@@ -359,18 +379,14 @@ asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std
     } else if (auto* check = std::get_if<sasl::CheckPassword>(&outcome)) {
       co_return co_await check_password(std::move(check->user), std::move(check->password));
     } else if (auto* need = std::get_if<sasl::NeedCredentials>(&outcome)) {
-      user_ = need->user;
-      version = services_.directory.version();
-      if (auto refusal = co_await banned(user_)) co_return std::move(*refusal);
-      auto look_up = [&] {
-        found = services_.directory.with(
-            [&](store::Directory& directory) { return directory.find_login(user_, config_->login.default_domain); });
-      };
-      co_await services_.workers.run(look_up);
-      outcome = authenticator.supply(found ? &found->password : nullptr);
+      if (auto refusal = co_await look_up(std::move(need->user), candidate)) co_return std::move(*refusal);
+      outcome = authenticator.supply(candidate.login ? &candidate.login->password : nullptr);
+    } else if (auto* vouched = std::get_if<sasl::Vouched>(&outcome)) {
+      if (auto refusal = co_await look_up(std::move(vouched->user), candidate)) co_return std::move(*refusal);
+      outcome = sasl::Authenticated();
     } else if (std::holds_alternative<sasl::Authenticated>(outcome)) {
-      if (!found || !found->account.enabled) co_return co_await login_failed();
-      co_return co_await welcome(std::move(found->account), version);
+      if (!candidate.login || !candidate.login->account.enabled) co_return co_await login_failed();
+      co_return co_await welcome(std::move(candidate.login->account), candidate.version);
     } else {
       sasl::FailureKind kind = std::get<sasl::Failed>(outcome).kind;
       if (kind == sasl::FailureKind::rejected) co_return co_await login_failed();

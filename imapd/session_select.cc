@@ -71,6 +71,7 @@ Reply Session::describe_selected(const store::MailboxSnapshot& snapshot) {
                 view_->uid_validity(), mailbox.uid_next);
   append_format(out_, "* OK [HIGHESTMODSEQ {}] The latest change.\r\n",
                 std::max<store::ModSeq>(mailbox.highest_modseq, 1));
+  untagged("OK [URLMECH INTERNAL] How URLs are authorized.");
   append_format(out_, "* OK [MAILBOXID ({})] What stays when the name changes.\r\n",
                 mailbox_id(mailbox.id, view_->owner()));
   if (rev2_)

@@ -88,7 +88,7 @@ void check_certificate(const Config& config, UnixTime now, Report& report) {
     return report.warning("certificate", fmt::format("{} is not there yet.", file),
                           "The daemons make a self-signed one when they start.");
   }
-  if (auto loaded = net::TlsServerContext::load(file, config.tls.key); !loaded) {
+  if (auto loaded = net::TlsServerContext::load({{file, config.tls.key}}, config.tls.client_ca); !loaded) {
     return report.problem("certificate", loaded.error().message,
                           "Without it there is no TLS, and nobody can log in from elsewhere.");
   }

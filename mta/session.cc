@@ -24,6 +24,7 @@ constexpr Session::CommandRule Session::kCommands[] = {
     {Verb::rcpt, &Session::rcpt, kGreeted | kAuthenticated | kMail | kNoChunks},
     {Verb::data, &Session::data, kGreeted | kAuthenticated | kMail | kNoChunks | kRecipient | kNoArgument},
     {Verb::bdat, &Session::bdat, kIsWork},  // looks for itself, since its chunk has to be read in any case
+    {Verb::burl, &Session::burl, kGreeted | kAuthenticated | kMail | kRecipient},
     {Verb::rset, &Session::rset, kNoArgument},
     {Verb::vrfy, &Session::vrfy, kGreeted | kAuthenticated},
     {Verb::expn, &Session::expn, kGreeted | kAuthenticated},
@@ -65,7 +66,7 @@ asio::awaitable<void> Session::run() {
 asio::awaitable<void> Session::talk() {
   if (role_ == Role::submissions) {
     connection_->set_deadline(config().smtp.command_timeout);
-    co_await connection_->start_tls(settings_->tls->current());
+    co_await connection_->start_tls(settings_->tls->current(), true);
   }
   const bool greeted = co_await greet();
   while (greeted && !ending_) {
@@ -181,7 +182,7 @@ std::optional<smtp::Reply> Session::missing(unsigned needs) const {
   if (lacks(kNoTransaction, !transaction_)) return Reply(503, status::kBadSequence, "not within a mail transaction");
   if (lacks(kMail, transaction_.has_value())) return Reply(503, status::kBadSequence, "say MAIL first");
   if (lacks(kNoChunks, !transaction_ || !transaction_->message)) {
-    return Reply(503, status::kBadSequence, "the message has begun with BDAT and goes on with BDAT");
+    return Reply(503, status::kBadSequence, "the message has begun with BDAT or BURL and goes on with these");
   }
   if (lacks(kRecipient, transaction_ && transaction_->accepted > 0)) {
     if (transaction_->refused > 0) return Reply(554, status::kBadSequence, "no recipient was accepted");

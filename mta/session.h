@@ -31,6 +31,9 @@ constexpr size_t kMaxAuthFailures = 5;             // in one session
 constexpr size_t kTarpitErrors = 5;                // since the last message, before answers are held back
 constexpr size_t kProgress = 4 << 10;              // octets of a message that renew its deadline
 
+namespace store {
+struct UrlPart;
+}
 struct ClientFacts;
 class MilterChain;
 struct MilterAnswer;
@@ -90,6 +93,7 @@ class Session {
   asio::awaitable<void> data(std::string_view argument);
   asio::awaitable<void> bdat(std::string_view argument);
   asio::awaitable<void> take_chunk(uint64_t size, bool wanted);
+  asio::awaitable<void> end_chunk(bool last, uint64_t size);
   asio::awaitable<void> more_of_message();
   asio::awaitable<void> store_tail();
   asio::awaitable<void> finish_message();
@@ -100,6 +104,11 @@ class Session {
   void take_head();
   std::string own_fields(std::string_view head);
   void check_room();
+
+  // session_burl.cc: parts of it that lie in a mailbox here
+  asio::awaitable<void> burl(std::string_view argument);
+  asio::awaitable<void> take_part(store::UrlPart part);
+  bool offers_burl() const;
 
   // session_policy.cc: how much is taken, and from whom
   asio::awaitable<std::optional<smtp::Reply>> admit_sender();
@@ -131,6 +140,7 @@ class Session {
   asio::awaitable<bool> check_password(std::string user, std::string password);
   asio::awaitable<bool> is_app_password(store::AccountId account, std::string password);
   std::string with_domain(const std::string& user) const;
+  sasl::Channel channel() const;
   bool offers_auth() const { return role_ != Role::smtp; }
   bool may_reveal_password() const { return connection_->encrypted() || connection_->from_loopback(); }
   bool offers_tls() const { return settings_->tls != nullptr && !connection_->encrypted(); }

@@ -25,7 +25,8 @@ asio::awaitable<void> Session::auth(std::string_view argument) {
     reply(command.error());
     co_return;
   }
-  const auto name = sasl::parse_mechanism_name(command->mechanism);
+  sasl::Channel channel = this->channel();
+  const auto name = sasl::parse_mechanism_name(command->mechanism, channel);
   if (!name) {
     reply(504, status::kBadArguments, "that mechanism is not offered here");
     co_return;
@@ -38,7 +39,7 @@ asio::awaitable<void> Session::auth(std::string_view argument) {
     reply(*refusal);
     co_return;
   }
-  sasl::Authenticator authenticator(*name, service_.fake_records);
+  sasl::Authenticator authenticator(*name, service_.fake_records, std::move(channel));
   auto first = authenticator.begin(command->initial_response);
   const auto refusal = co_await exchange(authenticator, std::move(first));
   if (!refusal) {
@@ -72,6 +73,12 @@ Reply failure_reply(sasl::FailureKind kind) {
 
 }  // namespace
 
+sasl::Channel Session::channel() const {
+  sasl::Channel channel;
+  channel.addresses = connection_->client_addresses();
+  return channel;
+}
+
 /// Challenge and response until it is decided. Nothing: the client is who it says, and account_ is set.
 asio::awaitable<std::optional<Reply>> Session::exchange(sasl::Authenticator& authenticator, sasl::Outcome outcome) {
   smtp::LineReader reader(kMaxAuthLine);
@@ -84,6 +91,13 @@ asio::awaitable<std::optional<Reply>> Session::exchange(sasl::Authenticator& aut
       if (line == smtp::LineReader::Status::too_long) co_return failure_reply(sasl::FailureKind::too_long);
       if (line == smtp::LineReader::Status::bare) co_return failure_reply(sasl::FailureKind::malformed);
       outcome = authenticator.line(line_);
+    } else if (auto* vouched = std::get_if<sasl::Vouched>(&outcome)) {
+      tried_user_ = std::move(vouched->user);
+      if (auto refusal = co_await banned(tried_user_)) co_return refusal;
+      auto login = co_await find_login(tried_user_);
+      if (!login) co_return failure_reply(sasl::FailureKind::rejected);
+      account_ = std::move(login->account);
+      co_return std::nullopt;
     } else if (const auto* asked = std::get_if<sasl::NeedCredentials>(&outcome)) {
       tried_user_ = asked->user;
       if (auto refusal = co_await banned(tried_user_)) co_return refusal;

@@ -92,7 +92,7 @@ asio::awaitable<void> Session::starttls(std::string_view) {
   checked_sender_.clear();
   transaction_.reset();
   connection_->set_deadline(config().smtp.command_timeout);
-  const bool clean = co_await connection_->start_tls(settings_->tls->current());
+  const bool clean = co_await connection_->start_tls(settings_->tls->current(), offers_auth());
   if (!clean) {
     ++all_errors_;
     log_warn("smtp_plaintext_after_starttls", {{"connection", number_}, {"client", connection_->remote_address()}});

@@ -104,8 +104,13 @@ asio::awaitable<void> Session::bdat(std::string_view argument) {
     reply(*wrong);
     co_return;
   }
+  co_await end_chunk(chunk->last, chunk->size);
+}
+
+/// What a chunk of that many octets is answered.
+asio::awaitable<void> Session::end_chunk(bool last, uint64_t size) {
   const auto message = transaction_->message;
-  if (chunk->last) {
+  if (last) {
     if (transaction_->mail.body != smtp::Body::binary && transaction_->scanner.bare_line_end()) {
       message->refuse(Reply(550, status::kBadContent, "the message has a CR or LF that is not part of a CRLF"));
     }
@@ -114,7 +119,7 @@ asio::awaitable<void> Session::bdat(std::string_view argument) {
     reply(*message->refusal());
     transaction_.reset();  // chunks that were sent ahead are read and refused
   } else {
-    reply(250, status::kOk, fmt::format("{} octets received", chunk->size));
+    reply(250, status::kOk, fmt::format("{} octets received", size));
   }
 }
 

@@ -55,12 +55,13 @@ smtp::Extensions Session::extensions() const {
   if (connection_->encrypted()) offered.add("REQUIRETLS");
   if (offers_auth()) {
     std::string names;
-    for (sasl::MechanismName name : sasl::kMechanismNames) {
+    for (sasl::MechanismName name : sasl::mechanisms(channel())) {
       if (sasl::reveals_password(name) && !may_reveal_password()) continue;
       names += fmt::format("{}{}", names.empty() ? "" : " ", sasl::to_string(name));
     }
     offered.add("AUTH", names);
   }
+  if (account_ && offers_burl()) offered.add("BURL", fmt::format("imap imap://{}", config().server.hostname));
   offered.add("HELP");
   return offered;
 }

@@ -46,7 +46,7 @@ struct Transaction {
   bool filters_know_data = false;            // that DATA was said
   std::string held;                          // by a filter, and why; empty: not held
   size_t stored_head = 0;                    // octets of the head in the spool, where forged fields are gone
-  smtp::LineEndScanner scanner;              // of BDAT's octets
+  smtp::LineEndScanner scanner;              // of BDAT's and BURL's octets
 };
 
 }  // namespace postrider

@@ -455,6 +455,7 @@ void Account::maintain(const Retention& retention) {
     database_.prepare("DELETE FROM mailbox WHERE gone > 0 AND gone < ?1 AND id NOT IN (SELECT mailbox FROM expunged)")
         .bind(before)
         .run();
+    database_.prepare("DELETE FROM url_key WHERE mailbox NOT IN (SELECT id FROM mailbox)").run();
     database_.prepare("DELETE FROM delivery WHERE time < ?1").bind(retention.log_before).run();
     forget_unneeded(retention, purged);
     transaction.commit();

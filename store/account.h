@@ -188,6 +188,9 @@ class Account {
   /// Annotations of any mailbox that were set or removed after that.
   std::vector<Annotation> annotations_since(ModSeq since, AccountId user);
 
+  /// The key of a mailbox by which URLs are authorized; empty: there is none (message_url.h).
+  std::string url_key(MailboxId mailbox);
+
   /// The thread of a message, named by the message that began it; 0: no such message (RFC 8474).
   MessageId thread_of(MessageId message);
   /// The messages of a thread.
@@ -297,6 +300,12 @@ class Edit {
   void inherit_rights(std::string_view name);
   /// user: whose it is when it is private.
   StoreResult<void> annotate(const Annotation& annotation, AccountId user);
+
+  // --- message_url.cc: keys of URLs
+  /// The key of a mailbox, made where there is none.
+  std::string make_url_key(MailboxId mailbox);
+  /// URLs that were authorized by it are good for nothing from now on; without a mailbox, those of all.
+  void forget_url_keys(std::optional<MailboxId> mailbox);
 
   // --- edit_kept.cc: what was expunged
   /// Brings messages back, by KeptMessage::id: into the mailbox where they were, which is made again when it is gone,

@@ -176,6 +176,12 @@ CREATE TABLE reader_seen(
 -- A search finds addresses as they are meant: texts that the index did not take in. It is filled anew.
 INSERT INTO search(search) VALUES('delete-all');
 UPDATE search_state SET indexed_to = 0, rows = 0, gone = 0;
+
+-- Keys of mailboxes, by which URLs are authorized (RFC 4467 2.2).
+CREATE TABLE url_key(
+  mailbox INTEGER PRIMARY KEY,
+  key BLOB NOT NULL
+) STRICT;
 )sql"},
 };
 

@@ -71,6 +71,7 @@ struct Config {
     uint64_t max_append_size = 50 << 20;
     uint64_t message_limit = 0;  // messages in one command; 0: any number
     uint64_t save_limit = 0;     // in one COPY or APPEND; likewise
+    std::vector<std::string> url_hosts;  // names of this server in URLs, besides server.hostname
     Seconds idle_timeout{1'800};
     Seconds login_timeout{60};
   };
@@ -79,6 +80,7 @@ struct Config {
     std::string certificate;                     // empty until load() puts STATE/tls/certificate.pem here
     std::string key;                             // empty until load() puts STATE/tls/key.pem here
     std::vector<std::string> more_certificates;  // "certificate.pem key.pem"
+    std::string client_ca;                       // empty: clients are asked for no certificate
   };
 
   struct Login {
@@ -227,6 +229,12 @@ struct Config {
       files.emplace_back(certificate, key == std::string::npos ? certificate : text.substr(key));
     }
     return files;
+  }
+  /// Names of this server in IMAP URLs.
+  std::vector<std::string> imap_names() const {
+    std::vector<std::string> names{server.hostname};
+    for (const std::string& name : imap.url_hosts) names.push_back(name);
+    return names;
   }
   /// STATE/name: "directory.db", "imapd.hint".
   std::string in_state(std::string_view name) const { return server.state + '/' + std::string(name); }

@@ -141,6 +141,10 @@ constexpr auto kKeys = std::to_array<Key>({
      "Messages that one COPY or APPEND may bring, announced as SAVELIMIT where there is no message_limit; 0 for any "
      "number.",
      0, 4'294'967'295},
+    {"imap.url_hosts", Kind::text_list, at<&Config::imap, &Imap::url_hosts>(),
+     "Further host names of this server in IMAP URLs (GENURLAUTH, URLFETCH, BURL), for instance "
+     "[\"imap.example.org\"]; "
+     "server.hostname is one always."},
     {"imap.idle_timeout", Kind::duration, at<&Config::imap, &Imap::idle_timeout>(),
      "How long a session that logged in may be silent; RFC 9051 wants 30 minutes at least.", 1, 7 * 86'400},
     {"imap.login_timeout", Kind::duration, at<&Config::imap, &Imap::login_timeout>(),
@@ -160,6 +164,11 @@ constexpr auto kKeys = std::to_array<Key>({
      "for "
      "other host names, of which clients say which one they mean (SNI), or for the same with a key of the other kind, "
      "RSA beside ECDSA. For which names a certificate is good it says itself."},
+    {"tls.client_ca", Kind::text, at<&Config::tls, &Config::Tls::client_ca>(),
+     "A PEM file: the authorities by whose certificates clients may log in without a password (AUTH=EXTERNAL), on the "
+     "submission and IMAP ports. The certificate names the account by a mail address among its alternative names. "
+     "Empty: no client is asked for a certificate.",
+     0, 4096},
 
     {"login.default_domain", Kind::text, at<&Config::login, &Config::Login::default_domain>(),
      "The domain of users who log in without one; empty: whole addresses only.", 0, 255},

@@ -102,7 +102,7 @@ Result<std::shared_ptr<net::TlsStore>> open_certificate(const Config& config, bo
       return tl::unexpected(made.error());
     }
   }
-  return net::TlsStore::open(certificate_files(config));
+  return net::TlsStore::open(certificate_files(config), config.tls.client_ca);
 }
 
 }  // namespace postrider

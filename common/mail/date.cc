@@ -266,6 +266,29 @@ std::optional<DateTime> parse_imap_date_time(std::string_view text) {
   return DateTime{*days * 86'400 + *seconds - *zone * 60, *zone};
 }
 
+std::optional<DateTime> parse_internet_date_time(std::string_view text) {
+  if (text.size() < 20 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't')) return std::nullopt;
+  auto year = parse_number<unsigned>(text.substr(0, 4));
+  auto month = parse_number<unsigned>(text.substr(5, 2));
+  auto day = parse_number<unsigned>(text.substr(8, 2));
+  auto seconds = imap_seconds(text.substr(11, 8));
+  if (!year || !month || !day || !seconds || *month < 1 || *month > 12 || *day < 1) return std::nullopt;
+  const Civil date{*year, static_cast<int>(*month), static_cast<int>(*day)};
+  if (date.day > days_in_month(date.year, date.month)) return std::nullopt;
+  text.remove_prefix(19);
+  if (text.starts_with('.')) {
+    size_t digits = 1;
+    while (digits < text.size() && is_digit(text[digits])) ++digits;
+    if (digits == 1) return std::nullopt;
+    text.remove_prefix(digits);
+  }
+  if (text == "Z" || text == "z") return DateTime{days_from_civil(date) * 86'400 + *seconds, 0};
+  if (text.size() != 6 || text[3] != ':') return std::nullopt;
+  auto zone = zone_of_digits(std::string(text.substr(0, 3)) + std::string(text.substr(4)));
+  if (!zone) return std::nullopt;
+  return DateTime{days_from_civil(date) * 86'400 + *seconds - *zone * 60, *zone};
+}
+
 std::optional<int64_t> parse_imap_date(std::string_view text) {
   return imap_days(text);
 }

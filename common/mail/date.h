@@ -36,6 +36,10 @@ std::optional<DateTime> parse_imap_date_time(std::string_view text);
 /// IMAP date ("3-Nov-2026", without quotes, strict): days since 1970-01-01. Years 1 to 9999.
 std::optional<int64_t> parse_imap_date(std::string_view text);
 
+/// Internet date-time (RFC 3339), strict: "2026-11-23T08:15:00Z", "2026-11-23T09:15:00.5+01:00"; parts of seconds are
+/// passed over.
+std::optional<DateTime> parse_internet_date_time(std::string_view text);
+
 /// The UTC day that a time is in, as days since 1970-01-01.
 constexpr int64_t day_of(UnixTime time) {
   return (time >= 0 ? time : time - 86'399) / 86'400;

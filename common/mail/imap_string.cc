@@ -42,4 +42,12 @@ void append_imap_nstring(const std::optional<std::string>& text, std::string& ou
   }
 }
 
+std::string canonical_mailbox(std::string name) {
+  constexpr std::string_view kInbox = "INBOX";
+  if (istarts_with(name, kInbox) && (name.size() == kInbox.size() || name[kInbox.size()] == '/')) {
+    name.replace(0, kInbox.size(), kInbox);
+  }
+  return name;
+}
+
 }  // namespace postrider

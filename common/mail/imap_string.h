@@ -14,4 +14,7 @@ void append_imap_string(std::string_view text, std::string& out);
 /// The same; NIL for nothing.
 void append_imap_nstring(const std::optional<std::string>& text, std::string& out);
 
+/// INBOX in any case is INBOX, also as the first level of a longer name; other names are as they are.
+std::string canonical_mailbox(std::string name);
+
 }  // namespace postrider

@@ -217,11 +217,11 @@ asio::awaitable<void> Connection::write(std::string_view octets) {
   co_await impl_->be_fair();
 }
 
-asio::awaitable<bool> Connection::start_tls(std::shared_ptr<TlsServerContext> context) {
+asio::awaitable<bool> Connection::start_tls(std::shared_ptr<TlsServerContext> context, bool ask_client) {
   co_await flush();
   const bool clean = input().empty();
   impl_->discard_input();
-  if (!impl_->stream().begin_server(context->native())) impl_->fail(EndReason::tls_failed, "no memory");
+  if (!impl_->stream().begin_server(*context, ask_client)) impl_->fail(EndReason::tls_failed, "no memory");
   co_await handshake();
   co_return clean;
 }
@@ -264,6 +264,9 @@ bool Connection::encrypted() const {
 }
 TlsSession Connection::tls() const {
   return impl_->stream().session();
+}
+std::vector<std::string> Connection::client_addresses() const {
+  return impl_->stream().client_addresses();
 }
 std::string Connection::tls_exporter() const {
   return impl_->stream().exporter();

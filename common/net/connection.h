@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/net/tls.h"
 
@@ -85,8 +86,9 @@ class Connection {
 
   // --- TLS
   /// Server side handshake; what is queued is flushed before. Plain text that was read ahead is discarded (command
-  /// injection, RFC 3207 4.2); false where some was. Throws ConnectionEnded (tls_failed).
-  asio::awaitable<bool> start_tls(std::shared_ptr<TlsServerContext> context);
+  /// injection, RFC 3207 4.2); false where some was. Throws ConnectionEnded (tls_failed). ask_client: for a
+  /// certificate, where the context knows authorities.
+  asio::awaitable<bool> start_tls(std::shared_ptr<TlsServerContext> context, bool ask_client = false);
   /// Client side handshake. host_name: for SNI and for TlsSession::verified; an address is allowed. Takes up the
   /// session of an earlier connection to the same name, address and port where there is one, and dane is empty. Throws
   /// ConnectionEnded (tls_failed), also for plain text that was read ahead.
@@ -95,6 +97,9 @@ class Connection {
   bool encrypted() const;
   /// Protocol and cipher, for trace fields; empty text when not encrypted.
   TlsSession tls() const;
+  /// Server side: the mail addresses in the certificate that the client showed, where it is a good one of a known
+  /// authority; else none.
+  std::vector<std::string> client_addresses() const;
   /// tls-exporter channel binding data (RFC 9266); empty when not encrypted.
   std::string tls_exporter() const;
 

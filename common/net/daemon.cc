@@ -178,9 +178,9 @@ void Signals::wait() {
   });
 }
 
-Result<std::shared_ptr<TlsStore>> TlsStore::open(std::vector<CertificateFiles> files) {
+Result<std::shared_ptr<TlsStore>> TlsStore::open(std::vector<CertificateFiles> files, std::string client_ca) {
   std::shared_ptr<TlsStore> store(new TlsStore);
-  if (auto done = store->use(std::move(files)); !done) return tl::unexpected(done.error());
+  if (auto done = store->use(std::move(files), std::move(client_ca)); !done) return tl::unexpected(done.error());
   return store;
 }
 
@@ -188,6 +188,7 @@ std::string TlsStore::stamp() const {
   std::string all;
   for (const CertificateFiles& files : files_)
     all += fmt::format("{}|{}|", file_stamp(files.certificate), file_stamp(files.key));
+  if (!client_ca_.empty()) all += file_stamp(client_ca_);
   return all;
 }
 
@@ -196,11 +197,12 @@ std::shared_ptr<TlsServerContext> TlsStore::current() const {
   return current_;
 }
 
-Result<void> TlsStore::use(std::vector<CertificateFiles> files) {
-  auto context = TlsServerContext::load(files);
+Result<void> TlsStore::use(std::vector<CertificateFiles> files, std::string client_ca) {
+  auto context = TlsServerContext::load(files, client_ca);
   if (!context) return tl::unexpected(context.error());
   std::lock_guard lock(mutex_);
   files_ = std::move(files);
+  client_ca_ = std::move(client_ca);
   stamp_ = stamp();
   current_ = std::move(*context);
   return {};
@@ -212,7 +214,7 @@ bool TlsStore::reload_if_changed() {
   if (now == stamp_) return false;
   // A pair that is only half replaced fails, and is tried again when the other half is there.
   stamp_ = std::move(now);
-  auto context = TlsServerContext::load(files_);
+  auto context = TlsServerContext::load(files_, client_ca_);
   if (!context) {
     log_warn("certificate_kept", {{"error", context.error().message}});
     return false;

@@ -60,8 +60,8 @@ class Signals {
 /// The certificate that new handshakes use, made anew when the files changed. From any thread.
 class TlsStore {
  public:
-  /// Loads the files; the error is a sentence.
-  static Result<std::shared_ptr<TlsStore>> open(std::vector<CertificateFiles> files);
+  /// Loads the files; the error is a sentence. client_ca: as for TlsServerContext::load().
+  static Result<std::shared_ptr<TlsStore>> open(std::vector<CertificateFiles> files, std::string client_ca = {});
 
   /// For the next handshake; sessions keep what they have.
   std::shared_ptr<TlsServerContext> current() const;
@@ -69,7 +69,7 @@ class TlsStore {
   /// True: there is a new one.
   bool reload_if_changed();
   /// Other files from now on (configuration); the old ones stay where the new ones cannot be used.
-  Result<void> use(std::vector<CertificateFiles> files);
+  Result<void> use(std::vector<CertificateFiles> files, std::string client_ca = {});
   /// Looks every half minute, as long as the loop runs.
   void watch(asio::io_context& loop);
 
@@ -79,6 +79,7 @@ class TlsStore {
 
   mutable std::mutex mutex_;
   std::vector<CertificateFiles> files_;
+  std::string client_ca_;
   std::string stamp_;
   std::shared_ptr<TlsServerContext> current_;
   std::shared_ptr<asio::steady_timer> timer_;

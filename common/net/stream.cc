@@ -40,6 +40,30 @@ std::string_view result_type(long result) {
   }
 }
 
+/// The text of a subjectAltName that is an address: rfc822Name (RFC 5280 4.2.1.6) or SmtpUTF8Mailbox (RFC 9598).
+const ASN1_STRING* address_in(const GENERAL_NAME& name) {
+  if (name.type == GEN_EMAIL) return name.d.rfc822Name;
+  if (name.type != GEN_OTHERNAME || OBJ_obj2nid(name.d.otherName->type_id) != NID_id_on_SmtpUTF8Mailbox) return nullptr;
+  const ASN1_TYPE* value = name.d.otherName->value;
+  return value != nullptr && value->type == V_ASN1_UTF8STRING ? value->value.utf8string : nullptr;
+}
+
+std::vector<std::string> mail_addresses(const X509* certificate) {
+  std::vector<std::string> addresses;
+  std::unique_ptr<GENERAL_NAMES, OpensslDeleter<GENERAL_NAMES_free>> names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()) && addresses.size() < kMaxClientAddresses; ++i) {
+    const ASN1_STRING* text = address_in(*sk_GENERAL_NAME_value(names.get(), i));
+    if (text == nullptr) continue;
+    std::string address(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                        static_cast<size_t>(ASN1_STRING_length(text)));
+    const auto odd = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; };
+    const bool whole = address.find('@') != std::string::npos && std::none_of(address.begin(), address.end(), odd);
+    if (whole) addresses.push_back(std::move(address));
+  }
+  return addresses;
+}
+
 /// OpenSSL writes with write(2), which has no MSG_NOSIGNAL.
 void ignore_broken_pipes() {
   [[maybe_unused]] static const auto once = std::signal(SIGPIPE, SIG_IGN);
@@ -122,8 +146,9 @@ bool Stream::begin(SSL_CTX* context) {
   return tls_ != nullptr && SSL_set_fd(tls_.get(), descriptor_) == 1;
 }
 
-bool Stream::begin_server(SSL_CTX* context) {
-  if (!begin(context)) return false;
+bool Stream::begin_server(const TlsServerContext& context, bool ask_client) {
+  if (!begin(context.native())) return false;
+  if (ask_client) context.ask_client(tls_.get());
   SSL_set_accept_state(tls_.get());
   return true;
 }
@@ -195,6 +220,15 @@ TlsSession Stream::session() const {
   }
   session.no_anchor = no_anchor_;
   return session;
+}
+
+std::vector<std::string> Stream::client_addresses() const {
+  std::vector<std::string> addresses;
+  if (!encrypted() || SSL_is_server(tls_.get()) != 1) return addresses;
+  const X509* certificate = SSL_get0_peer_certificate(tls_.get());
+  if (certificate == nullptr || SSL_get_verify_result(tls_.get()) != X509_V_OK) return addresses;
+  if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) return addresses;  // while the connection was open
+  return mail_addresses(certificate);
 }
 
 std::string Stream::exporter() const {

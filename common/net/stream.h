@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/net/openssl.h"
 #include "common/net/tls.h"
@@ -29,7 +30,7 @@ class Stream {
   Outcome write(std::string_view first, std::string_view second);
 
   /// Begin; then handshake() until done. False: OpenSSL has no memory.
-  bool begin_server(SSL_CTX* context);
+  bool begin_server(const TlsServerContext& context, bool ask_client);
   /// peer: what tells whose session may be resumed.
   bool begin_client(std::shared_ptr<TlsClientContext> context, const std::string& host_name, std::string peer,
                     const DaneAnchors& dane);
@@ -39,6 +40,8 @@ class Stream {
 
   bool encrypted() const { return tls_ != nullptr && established_; }
   TlsSession session() const;
+  /// See Connection::client_addresses().
+  std::vector<std::string> client_addresses() const;
   /// RFC 9266; empty when not encrypted.
   std::string exporter() const;
   /// Why TLS failed.

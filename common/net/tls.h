@@ -40,14 +40,17 @@ struct CertificateFiles {
   bool operator==(const CertificateFiles&) const = default;
 };
 
-constexpr size_t kMaxCertificates = 1'000;  // of a server
+constexpr size_t kMaxCertificates = 1'000;   // of a server
+constexpr size_t kMaxClientAddresses = 100;  // that are read from one certificate
 
 /// What a server shows: the certificates that are good for the name that the client asks for (SNI), one of each kind of
 /// key; those for the first certificate's names where it asks for none, or for one that nobody here has.
 class TlsServerContext {
  public:
-  /// The error names the file and what to do. certificates: one at least.
-  static Result<std::shared_ptr<TlsServerContext>> load(const std::vector<CertificateFiles>& certificates);
+  /// The error names the file and what to do. certificates: one at least. client_ca: a PEM file of authorities whose
+  /// certificates clients may show; empty: none is asked for.
+  static Result<std::shared_ptr<TlsServerContext>> load(const std::vector<CertificateFiles>& certificates,
+                                                        const std::string& client_ca = {});
   static Result<std::shared_ptr<TlsServerContext>> load(const std::string& certificate_file,
                                                         const std::string& key_file) {
     return load({{certificate_file, key_file}});
@@ -56,9 +59,13 @@ class TlsServerContext {
   TlsServerContext(const TlsServerContext&) = delete;
   TlsServerContext& operator=(const TlsServerContext&) = delete;
   SSL_CTX* native() const { return context_; }
+  /// Asks for a certificate in this handshake; none has to be shown, and one that is not good does no harm. Nothing
+  /// where no authority is known.
+  void ask_client(SSL* tls) const;
 
  private:
   explicit TlsServerContext(SSL_CTX* context);
+  Result<void> trust_clients_of(const std::string& file);
   struct Certificate;
   static int choose(SSL* tls, void* self);
   std::vector<const Certificate*> fitting(const char* name) const;
@@ -66,6 +73,7 @@ class TlsServerContext {
   SSL_CTX* context_;
   std::vector<std::unique_ptr<Certificate>> certificates_;
   std::vector<const Certificate*> default_;
+  bool trusts_clients_ = false;
 };
 
 constexpr size_t kMaxTlsSessions = 2'000;  // that are kept to be resumed

@@ -13,11 +13,29 @@ namespace postrider::net {
 namespace {
 
 constexpr unsigned char kSessionContext[] = "postrider";
+// Of handshakes that asked for a certificate: no session of another port is good there.
+constexpr unsigned char kAskedSessionContext[] = "postrider-asked";
 // Elliptic curves and classical groups that are neither weak nor odd.
 constexpr const char* kGroups = "X25519:P-256:X448:P-384:P-521";
 
 using ChainPtr =
     std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * chain) { sk_X509_pop_free(chain, X509_free); })>;
+
+/// Notes what the check says and goes on in any case.
+int check_client(X509_STORE_CTX* check, void*) {
+  const bool good = X509_verify_cert(check) == 1;
+  if (!good && X509_STORE_CTX_get_error(check) == X509_V_OK) X509_STORE_CTX_set_error(check, X509_V_ERR_UNSPECIFIED);
+  return 1;
+}
+
+/// A ticket carries the client's certificate past its end and past that of its authority: whoever showed one makes a
+/// whole handshake again.
+SSL_TICKET_RETURN take_ticket(SSL*, SSL_SESSION* session, const unsigned char*, size_t, SSL_TICKET_STATUS status,
+                              void*) {
+  if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) return SSL_TICKET_RETURN_IGNORE_RENEW;
+  if (SSL_SESSION_get0_peer(session) != nullptr) return SSL_TICKET_RETURN_IGNORE_RENEW;
+  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
 
 }  // namespace
 
@@ -45,7 +63,8 @@ bool TlsServerContext::Certificate::covers_names_of(const Certificate& other) co
   return false;
 }
 
-Result<std::shared_ptr<TlsServerContext>> TlsServerContext::load(const std::vector<CertificateFiles>& certificates) {
+Result<std::shared_ptr<TlsServerContext>> TlsServerContext::load(const std::vector<CertificateFiles>& certificates,
+                                                                 const std::string& client_ca) {
   ERR_clear_error();
   SslContextPtr context = make_tls_context(TLS_server_method());
   SSL_CTX_set_options(context.get(), SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
@@ -93,7 +112,36 @@ Result<std::shared_ptr<TlsServerContext>> TlsServerContext::load(const std::vect
     if (!known && other->covers_names_of(first)) server->default_.push_back(other.get());
   }
   SSL_CTX_set_cert_cb(server->context_, &TlsServerContext::choose, server.get());
+  if (client_ca.empty()) return server;
+  if (auto trusted = server->trust_clients_of(client_ca); !trusted) return tl::unexpected(trusted.error());
   return server;
+}
+
+Result<void> TlsServerContext::trust_clients_of(const std::string& file) {
+  ERR_clear_error();
+  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file.c_str());
+  X509_STORE* store = X509_STORE_new();
+  if (names == nullptr || store == nullptr || X509_STORE_load_file(store, file.c_str()) != 1) {
+    const std::string reason = openssl_error();
+    sk_X509_NAME_pop_free(names, X509_NAME_free);
+    X509_STORE_free(store);
+    return failure(
+        fmt::format("The file {} cannot be used for clients' certificates ({}). Put the PEM certificates of "
+                    "their authorities there, or leave tls.client_ca empty.",
+                    file, reason));
+  }
+  SSL_CTX_set_client_CA_list(context_, names);
+  SSL_CTX_set0_verify_cert_store(context_, store);
+  SSL_CTX_set_cert_verify_callback(context_, check_client, nullptr);
+  SSL_CTX_set_session_ticket_cb(context_, nullptr, take_ticket, nullptr);
+  trusts_clients_ = true;
+  return {};
+}
+
+void TlsServerContext::ask_client(SSL* tls) const {
+  if (!trusts_clients_) return;
+  SSL_set_verify(tls, SSL_VERIFY_PEER, nullptr);
+  SSL_set_session_id_context(tls, kAskedSessionContext, sizeof kAskedSessionContext - 1);
 }
 
 TlsServerContext::TlsServerContext(SSL_CTX* context) : context_(context) {}

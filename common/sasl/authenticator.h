@@ -14,9 +14,9 @@ namespace postrider::sasl {
 
 class Authenticator {
  public:
-  /// binding: as for make_mechanism().
-  Authenticator(MechanismName name, const FakeRecords& fakes, std::string binding = {})
-      : mechanism_(make_mechanism(name, fakes, std::move(binding))) {}
+  /// channel: as for make_mechanism().
+  Authenticator(MechanismName name, const FakeRecords& fakes, Channel channel = {})
+      : mechanism_(make_mechanism(name, fakes, std::move(channel))) {}
 
   /// initial: the initial response as it stood on the command's line, or nothing.
   Outcome begin(std::optional<std::string_view> initial);

@@ -160,7 +160,8 @@ Result<std::unique_ptr<ClientMechanism>> make_client(MechanismName name, std::st
     case MechanismName::scram_sha_256:
       break;
     case MechanismName::scram_sha_256_plus:
-      return failure("SCRAM-SHA-256-PLUS is not spoken as a client.");
+    case MechanismName::external:
+      return failure(fmt::format("{} is not spoken as a client.", to_string(name)));
   }
   return make_scram_client(std::move(user), std::move(password), base64_encode(random_bytes(18)));
 }

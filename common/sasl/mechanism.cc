@@ -61,10 +61,32 @@ class Login final : public Mechanism {
   std::optional<std::string> user_;
 };
 
+/// [authzid]: an address of the certificate, or nothing for its first one.
+class External final : public Mechanism {
+ public:
+  explicit External(std::vector<std::string> addresses) : addresses_(std::move(addresses)) {}
+  Outcome start() override { return Challenge{}; }
+  Outcome step(std::string_view message) override {
+    if (message.find('\0') != std::string_view::npos) return malformed();
+    for (const std::string& address : addresses_) {
+      if (!message.empty() && !iequals(message, address)) continue;
+      auto name = user_name(address);
+      if (name) return Vouched{std::move(*name)};
+    }
+    return Failed{FailureKind::rejected};
+  }
+  Outcome supply(const PasswordRecord*) override { return malformed(); }
+
+ private:
+  std::vector<std::string> addresses_;
+};
+
 }  // namespace
 
 std::string_view to_string(MechanismName name) {
   switch (name) {
+    case MechanismName::external:
+      return "EXTERNAL";
     case MechanismName::plain:
       return "PLAIN";
     case MechanismName::login:
@@ -77,9 +99,16 @@ std::string_view to_string(MechanismName name) {
   return "SCRAM-SHA-256";
 }
 
-std::optional<MechanismName> parse_mechanism_name(std::string_view text, bool bound) {
-  if (bound && iequals(text, to_string(MechanismName::scram_sha_256_plus))) return MechanismName::scram_sha_256_plus;
-  for (MechanismName name : kMechanismNames) {
+std::vector<MechanismName> mechanisms(const Channel& channel) {
+  std::vector<MechanismName> names;
+  if (!channel.addresses.empty()) names.push_back(MechanismName::external);
+  if (!channel.binding.empty()) names.push_back(MechanismName::scram_sha_256_plus);
+  names.insert(names.end(), kMechanismNames.begin(), kMechanismNames.end());
+  return names;
+}
+
+std::optional<MechanismName> parse_mechanism_name(std::string_view text, const Channel& channel) {
+  for (MechanismName name : mechanisms(channel)) {
     if (iequals(text, to_string(name))) return name;
   }
   return std::nullopt;
@@ -94,8 +123,10 @@ PasswordRecord FakeRecords::record_for(std::string_view user) const {
   return record;
 }
 
-std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords& fakes, std::string binding) {
+std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords& fakes, Channel channel) {
   switch (name) {
+    case MechanismName::external:
+      return std::make_unique<External>(std::move(channel.addresses));
     case MechanismName::plain:
       return std::make_unique<Plain>();
     case MechanismName::login:
@@ -105,7 +136,7 @@ std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords&
       break;
   }
   bool required = name == MechanismName::scram_sha_256_plus;
-  return make_scram(fakes, base64_encode(random_bytes(18)), ChannelBinding{std::move(binding), required});
+  return make_scram(fakes, base64_encode(random_bytes(18)), ChannelBinding{std::move(channel.binding), required});
 }
 
 }  // namespace postrider::sasl

@@ -1,5 +1,5 @@
-// The server's side of PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677): messages in,
-// outcomes out.
+// The server's side of PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), and EXTERNAL
+// (RFC 4422 A): messages in, outcomes out.
 // Nothing here knows a protocol, looks up a user or hashes a password; the caller does, when an outcome asks for it.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "common/sasl/password.h"
 
@@ -33,6 +34,10 @@ struct NeedCredentials {
 struct Authenticated {
   std::string user;
 };
+/// The client's certificate says that it is this user: look that one up, there is no password to check.
+struct Vouched {
+  std::string user;
+};
 enum class FailureKind {
   malformed,  // not the mechanism's syntax, or not base64
   cancelled,  // "*"
@@ -42,7 +47,7 @@ enum class FailureKind {
 struct Failed {
   FailureKind kind = FailureKind::malformed;
 };
-using Outcome = std::variant<Challenge, CheckPassword, NeedCredentials, Authenticated, Failed>;
+using Outcome = std::variant<Challenge, CheckPassword, NeedCredentials, Authenticated, Vouched, Failed>;
 
 class Mechanism {
  public:
@@ -66,14 +71,22 @@ class FakeRecords {
   std::string key_;
 };
 
-enum class MechanismName { plain, login, scram_sha_256, scram_sha_256_plus };
-/// Those that need no channel binding.
+enum class MechanismName { plain, login, scram_sha_256, scram_sha_256_plus, external };
+/// Those that need nothing of the channel.
 inline constexpr std::array kMechanismNames = {MechanismName::scram_sha_256, MechanismName::plain,
                                                MechanismName::login};
 
 std::string_view to_string(MechanismName name);
-/// bound: there is channel binding data, so that SCRAM-SHA-256-PLUS can be had.
-std::optional<MechanismName> parse_mechanism_name(std::string_view text, bool bound = false);
+
+/// What the TLS connection brings along.
+struct Channel {
+  std::string binding;                 // tls-exporter data; empty: SCRAM-SHA-256-PLUS cannot be had
+  std::vector<std::string> addresses;  // of the client's good certificate; none: EXTERNAL cannot be had
+};
+/// What can be had, the best first.
+std::vector<MechanismName> mechanisms(const Channel& channel);
+/// One of these.
+std::optional<MechanismName> parse_mechanism_name(std::string_view text, const Channel& channel = {});
 /// PLAIN and LOGIN hand over the password itself: only under TLS or within the machine.
 constexpr bool reveals_password(MechanismName name) {
   return name == MechanismName::plain || name == MechanismName::login;
@@ -85,8 +98,8 @@ struct ChannelBinding {
   bool required = false;  // PLUS: the client must use it
 };
 
-/// fakes must outlive the mechanism. binding: tls-exporter data of a connection where PLUS is offered beside it.
-std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords& fakes, std::string binding = {});
+/// fakes must outlive the mechanism. channel: binding data also for the SCRAM beside which PLUS is offered.
+std::unique_ptr<Mechanism> make_mechanism(MechanismName name, const FakeRecords& fakes, Channel channel = {});
 /// With a server nonce that is handed in, for the vectors of the RFC.
 std::unique_ptr<Mechanism> make_scram(const FakeRecords& fakes, std::string server_nonce, ChannelBinding binding = {});
 

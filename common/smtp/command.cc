@@ -11,9 +11,9 @@ namespace {
 
 constexpr size_t kMaxHelo = 255;
 
-constexpr std::array<std::string_view, kVerbs> kVerbNames = {"HELO", "EHLO", "MAIL",     "RCPT", "DATA",
-                                                             "BDAT", "RSET", "VRFY",     "EXPN", "HELP",
-                                                             "NOOP", "QUIT", "STARTTLS", "AUTH", ""};
+constexpr std::array<std::string_view, kVerbs> kVerbNames = {"HELO", "EHLO",     "MAIL", "RCPT", "DATA", "BDAT",
+                                                             "BURL", "RSET",     "VRFY", "EXPN", "HELP", "NOOP",
+                                                             "QUIT", "STARTTLS", "AUTH", ""};
 
 std::string_view without_trailing_blanks(std::string_view text) {
   while (!text.empty() && is_wsp(text.back())) text.remove_suffix(1);
@@ -27,6 +27,11 @@ std::string_view without_leading_blanks(std::string_view text) {
 
 bool is_helo_octet(char c) {
   return is_alnum(c) || is_8bit(c) || std::string_view(".-_:[]/+~").find(c) != std::string_view::npos;
+}
+
+/// What stands behind a blank; blank may be npos.
+std::string_view rest_from(std::string_view argument, size_t blank) {
+  return blank == std::string_view::npos ? std::string_view() : without_leading_blanks(argument.substr(blank));
 }
 
 }  // namespace
@@ -61,12 +66,23 @@ Parsed<BdatCommand> parse_bdat(std::string_view argument) {
   BdatCommand command;
   const auto blank = argument.find(' ');
   const auto size = parse_number(argument.substr(0, blank));
-  const auto rest =
-      blank == std::string_view::npos ? std::string_view() : without_leading_blanks(argument.substr(blank));
+  const auto rest = rest_from(argument, blank);
   if (!size || !(rest.empty() || iequals(rest, "LAST"))) {
     return refuse(501, status::kBadArguments, "BDAT takes the size of the chunk and perhaps LAST");
   }
   command.size = *size;
+  command.last = !rest.empty();
+  return command;
+}
+
+Parsed<BurlCommand> parse_burl(std::string_view argument) {
+  BurlCommand command;
+  const auto blank = argument.find(' ');
+  const auto rest = rest_from(argument, blank);
+  command.url = argument.substr(0, blank);
+  if (command.url.empty() || !(rest.empty() || iequals(rest, "LAST"))) {
+    return refuse(501, status::kBadArguments, "BURL takes a URL and perhaps LAST");
+  }
   command.last = !rest.empty();
   return command;
 }

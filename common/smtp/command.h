@@ -14,7 +14,24 @@
 
 namespace postrider::smtp {
 
-enum class Verb { helo, ehlo, mail, rcpt, data, bdat, rset, vrfy, expn, help, noop, quit, starttls, auth, unknown };
+enum class Verb {
+  helo,
+  ehlo,
+  mail,
+  rcpt,
+  data,
+  bdat,
+  burl,
+  rset,
+  vrfy,
+  expn,
+  help,
+  noop,
+  quit,
+  starttls,
+  auth,
+  unknown
+};
 inline constexpr size_t kVerbs = static_cast<size_t>(Verb::unknown) + 1;
 
 std::string_view to_string(Verb verb);
@@ -67,6 +84,14 @@ struct BdatCommand {
 
 /// "size [LAST]" (RFC 3030). Where this fails the octets that follow cannot be told from commands.
 Parsed<BdatCommand> parse_bdat(std::string_view argument);
+
+struct BurlCommand {
+  std::string_view url;
+  bool last = false;
+};
+
+/// "url [LAST]" (RFC 4468).
+Parsed<BurlCommand> parse_burl(std::string_view argument);
 
 struct AuthCommand {
   std::string_view mechanism;

@@ -1,8 +1,5 @@
 #include "imapd/proto/append_reader.h"
 
-#include "common/base/ascii.h"
-#include "common/base/number.h"
-#include "imapd/proto/mailbox_name.h"
 #include "imapd/proto/parser.h"
 
 namespace postrider::imap {
@@ -14,56 +11,6 @@ AppendStep step(Kind kind) {
   AppendStep made;
   made.kind = kind;
   return made;
-}
-
-/// Nothing where "%" stands before no two hexadecimal digits.
-std::optional<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    if (text.size() - i < 3 || hex_value(text[i + 1]) < 0 || hex_value(text[i + 2]) < 0) return std::nullopt;
-    out.push_back(static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2])));
-    i += 2;
-  }
-  return out;
-}
-
-/// Takes "name" from the front of text, in any case.
-bool take(std::string_view& text, std::string_view name) {
-  if (!istarts_with(text, name)) return false;
-  text.remove_prefix(name.size());
-  return true;
-}
-
-std::string_view up_to(std::string_view& text, char end) {
-  std::string_view taken = text.substr(0, text.find(end));
-  text.remove_prefix(taken.size());
-  return taken;
-}
-
-bool take_number(std::string_view& text, uint32_t& out) {
-  size_t digits = 0;
-  while (digits < text.size() && is_digit(text[digits])) ++digits;
-  auto value = parse_number<uint32_t>(text.substr(0, digits));
-  text.remove_prefix(digits);
-  out = value.value_or(0);
-  return value.has_value();
-}
-
-bool take_partial(std::string_view text, Partial& out) {
-  return take_number(text, out.offset) && take(text, ".") && take_number(text, out.length) && text.empty() &&
-         out.length > 0;
-}
-
-bool take_section(std::string_view text, Section& out) {
-  auto decoded = percent_decoded(text);
-  if (!decoded || decoded->empty()) return false;
-  std::string bracketed = "[" + *decoded + "]";
-  Cursor cursor(bracketed);
-  return parse_section(cursor, out) && cursor.at_end() && out.fields.empty();
 }
 
 }  // namespace
@@ -139,24 +86,6 @@ bool AppendReader::part(Cursor& cursor, bool literal_follows, std::vector<Append
   if (!cursor.astring(url.url)) return false;
   steps.push_back(std::move(url));
   return true;
-}
-
-std::optional<MessageUrl> parse_message_url(std::string_view url) {
-  MessageUrl out;
-  if (take(url, "/")) {
-    size_t end = std::min(url.find("/;"), url.find(';'));
-    if (end == std::string_view::npos) return std::nullopt;
-    auto name = percent_decoded(url.substr(0, end));
-    if (!name || name->empty() || !is_utf8_name(*name)) return std::nullopt;
-    out.mailbox = canonical_mailbox(std::move(*name));
-    url.remove_prefix(end);
-    if (take(url, ";UIDVALIDITY=") && !take_number(url, out.uid_validity.emplace())) return std::nullopt;
-    if (!take(url, "/")) return std::nullopt;
-  }
-  if (!take(url, ";UID=") || !take_number(url, out.uid) || out.uid == 0) return std::nullopt;
-  if (take(url, "/;SECTION=") && !take_section(up_to(url, '/'), out.section)) return std::nullopt;
-  if (take(url, "/;PARTIAL=")) return take_partial(url, out.partial.emplace()) ? std::optional(out) : std::nullopt;
-  return url.empty() ? std::optional(out) : std::nullopt;
 }
 
 }  // namespace postrider::imap

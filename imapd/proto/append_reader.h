@@ -46,15 +46,4 @@ class AppendReader {
   bool literal_ = false;  // the stretch is done with: its literal comes next
 };
 
-/// A part of a message in this account: "/INBOX;UIDVALIDITY=7/;UID=20/;SECTION=1.2" (RFC 4469 3, RFC 5092).
-struct MessageUrl {
-  std::string mailbox;  // empty: the selected one
-  std::optional<uint32_t> uid_validity;
-  uint32_t uid = 0;
-  Section section;
-  std::optional<Partial> partial;
-};
-/// Nothing for other servers, whole mailboxes, searches and HEADER.FIELDS.
-std::optional<MessageUrl> parse_message_url(std::string_view url);
-
 }  // namespace postrider::imap

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/mail/message_section.h"
 #include "imapd/proto/limits.h"
 #include "imapd/proto/sequence_set.h"
 
@@ -131,17 +132,15 @@ struct ReplaceCommand {
   std::string mailbox;
 };
 
-struct Section {
-  enum class Text : uint8_t { whole, header, header_fields, header_fields_not, text, mime };
-  std::vector<uint32_t> part;  // empty: the message itself
-  Text text = Text::whole;
-  std::vector<std::string> fields;  // as written
+/// A URL that is to be authorized (RFC 4467).
+struct UrlRequest {
+  std::string rump;
+  std::string mechanism;  // in capitals
 };
 
-/// "<offset.length>", in octets.
-struct Partial {
-  uint32_t offset = 0;
-  uint32_t length = 0;
+struct ResetKeyCommand {
+  std::optional<std::string> mailbox;   // nothing: all of the user's
+  std::vector<std::string> mechanisms;  // in capitals; none: all
 };
 
 struct FetchItem {

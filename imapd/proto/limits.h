@@ -26,6 +26,7 @@ constexpr size_t kMaxMailboxArgument = 4'000;  // octets of a mailbox name as it
 constexpr size_t kMaxMetadataEntries = 100;    // entries in one GETMETADATA or SETMETADATA
 constexpr size_t kMaxNotifyGroups = 100;       // event groups in one NOTIFY
 constexpr size_t kMaxCancelledTags = 100;      // tags in one CANCELUPDATE
+constexpr size_t kMaxUrls = 100;               // in one GENURLAUTH or URLFETCH
 constexpr size_t kMaxLanguages = 50;           // tags in one LANGUAGE
 constexpr size_t kMaxIdFields = 30;            // RFC 2971 3.3
 constexpr size_t kMaxQuoted = 4 << 10;         // octets that are answered as a quoted string; longer ones are literals

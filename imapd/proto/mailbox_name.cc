@@ -185,12 +185,4 @@ bool is_utf8_name(std::string_view text) {
   return true;
 }
 
-std::string canonical_mailbox(std::string name) {
-  constexpr std::string_view kInbox = "INBOX";
-  if (istarts_with(name, kInbox) && (name.size() == kInbox.size() || name[kInbox.size()] == kDelimiter)) {
-    name.replace(0, kInbox.size(), kInbox);
-  }
-  return name;
-}
-
 }  // namespace postrider::imap

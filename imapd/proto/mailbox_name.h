@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/mail/imap_string.h"
+
 namespace postrider::imap {
 
 constexpr char kDelimiter = '/';
@@ -18,8 +20,5 @@ std::string encode_utf7(std::string_view utf8);
 
 /// Well-formed UTF-8 without surrogates, over-long forms and control characters (RFC 3629, RFC 6855 3).
 bool is_utf8_name(std::string_view text);
-
-/// INBOX in any case is INBOX, also as the first level of a longer name; other names are as they are.
-std::string canonical_mailbox(std::string name);
 
 }  // namespace postrider::imap

@@ -74,8 +74,11 @@ bool parse_notify(Cursor& cursor, NotifyCommand& out);                     // RF
 bool parse_fetch_items(Cursor& cursor, std::vector<FetchItem>& out);
 /// "[" section-spec "]"
 bool parse_section(Cursor& cursor, Section& out);
-bool parse_uid_expunge(Cursor& cursor, SequenceSet& out);  // RFC 4315
-bool parse_search(Cursor& cursor, SearchCommand& out);     // 6.4.4, RFC 5032, RFC 7162
+bool parse_gen_urlauth(Cursor& cursor, std::vector<UrlRequest>& out);  // RFC 4467
+bool parse_url_fetch(Cursor& cursor, std::vector<std::string>& out);   // RFC 4467
+bool parse_reset_key(Cursor& cursor, ResetKeyCommand& out);            // RFC 4467
+bool parse_uid_expunge(Cursor& cursor, SequenceSet& out);              // RFC 4315
+bool parse_search(Cursor& cursor, SearchCommand& out);                 // 6.4.4, RFC 5032, RFC 7162
 /// What stands behind SEARCH and its options: [CHARSET ...] and keys.
 bool parse_search_program(Cursor& cursor, SearchCommand& out);
 bool parse_uid_batches(Cursor& cursor, UidBatchesCommand& out);

@@ -52,7 +52,7 @@ void parse(std::string_view text) {
     AppendReader reader;
     std::vector<AppendStep> steps;
     if (reader.read(cursor, true, steps)) reader.read(cursor, false, steps);
-    for (const AppendStep& step : steps) parse_message_url(step.url);
+    for (const AppendStep& step : steps) parse_imap_url(step.url);
   }
   with(parse_uid_expunge, SequenceSet{});
   with(parse_search, SearchCommand{});

@@ -209,25 +209,6 @@ TEST(ParseAppend, LimitsFlagsMessagesAndParts) {
   EXPECT_EQ(append_steps({parts + ")"}), "-");
 }
 
-TEST(ParseAppend, ReadsUrlsOfThisAccount) {
-  auto url = parse_message_url("/Entw%C3%BCrfe%2FA;UIDVALIDITY=385759045/;UID=20/;SECTION=1.MIME/;PARTIAL=5.10");
-  ASSERT_TRUE(url);
-  EXPECT_EQ(url->mailbox, "Entw\xc3\xbcrfe/A");
-  EXPECT_EQ(url->uid_validity, 385759045u);
-  EXPECT_EQ(url->uid, 20u);
-  EXPECT_EQ(url->section.text, Section::Text::mime);
-  EXPECT_EQ(url->partial->length, 10u);
-  EXPECT_TRUE(parse_message_url("/inbox/;UID=1")->mailbox == "INBOX");
-  EXPECT_TRUE(parse_message_url(";UID=1/;SECTION=HEADER"));
-  for (std::string_view text :
-       {"", "/", "/INBOX", "/INBOX;UIDVALIDITY=1", "/INBOX/;UID=", "/INBOX/;UID=0", "/INBOX/;UID=4294967296",
-        "/INBOX/;UID=1/;SECTION=", "/INBOX/;UID=1/;SECTION=1.HEADER.FIELDS%20(A)", "/INBOX/;UID=1/;PARTIAL=1",
-        "/INBOX/;UID=1/;PARTIAL=1.0", "/%zz/;UID=1", "/%ff/;UID=1", "imap://other.test/INBOX/;UID=1",
-        "/INBOX/;UID=1/;URLAUTH=x"}) {
-    EXPECT_FALSE(parse_message_url(text)) << text;
-  }
-}
-
 struct SetCase {
   const char* text;
   const char* resolved;  // of ten; null: refused

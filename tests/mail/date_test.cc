@@ -139,5 +139,17 @@ TEST(DayOf, RoundsDown) {
   EXPECT_EQ(day_of(-86'401), -2);
 }
 
+TEST(InternetDateTime, IsReadStrictly) {
+  EXPECT_EQ(parse_internet_date_time("2026-11-23T08:15:00Z")->time, kTime);
+  EXPECT_EQ(parse_internet_date_time("2026-11-23t09:15:00.25+01:00")->time, kTime);
+  EXPECT_EQ(parse_internet_date_time("2026-11-23T08:15:00-00:00")->time, kTime);
+  for (std::string_view text :
+       {"", "2026-11-23", "2026-11-23T08:15:00", "2026-11-23 08:15:00Z", "2026-11-23T08:15Z", "2026-02-29T08:15:00Z",
+        "2026-13-01T08:15:00Z", "2026-11-00T08:15:00Z", "2026-11-23T24:15:00Z", "2026-11-23T08:15:00.Z",
+        "2026-11-23T08:15:00+0100", "2026-11-23T08:15:00+25:00", "26-11-23T08:15:00Z00000"}) {
+    EXPECT_FALSE(parse_internet_date_time(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace postrider

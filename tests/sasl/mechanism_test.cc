@@ -28,6 +28,29 @@ const FakeRecords& fakes() {
   return records;
 }
 
+// --- EXTERNAL
+
+Outcome external(std::vector<std::string> addresses, std::optional<std::string_view> initial) {
+  Authenticator authenticator(MechanismName::external, fakes(), Channel{{}, std::move(addresses)});
+  return authenticator.begin(initial);
+}
+
+TEST(External, TakesTheUserFromTheCertificate) {
+  EXPECT_EQ(as<Vouched>(external({"alice@example.test", "bob@example.test"}, "=")).user, "alice@example.test");
+  EXPECT_EQ(as<Vouched>(external({"alice@example.test", "bob@example.test"}, base64_encode("Bob@example.test"))).user,
+            "bob@example.test");
+  EXPECT_EQ(as<Challenge>(external({"alice@example.test"}, std::nullopt)).octets, "");
+  EXPECT_EQ(as<Vouched>(external({"ev\xffil@example.test", "alice@example.test"}, "=")).user, "alice@example.test");
+}
+
+TEST(External, RefusesEverybodyElse) {
+  EXPECT_EQ(failure_of(external({"alice@example.test"}, base64_encode("bob@example.test"))), FailureKind::rejected);
+  EXPECT_EQ(failure_of(external({"alice@example.test"}, base64_encode("alice"))), FailureKind::rejected);
+  EXPECT_EQ(failure_of(external({}, "=")), FailureKind::rejected);
+  EXPECT_EQ(failure_of(external({"alice@example.test"}, base64_encode("alice@example.test\0"s))),
+            FailureKind::malformed);
+}
+
 // --- PLAIN
 
 Outcome plain(std::string_view message) {
@@ -237,7 +260,9 @@ TEST(MechanismName, IsFoundInAnyCase) {
   EXPECT_EQ(parse_mechanism_name("plain"), MechanismName::plain);
   EXPECT_EQ(parse_mechanism_name("Scram-Sha-256"), MechanismName::scram_sha_256);
   EXPECT_FALSE(parse_mechanism_name("SCRAM-SHA-256-PLUS"));
-  EXPECT_EQ(parse_mechanism_name("scram-sha-256-plus", true), MechanismName::scram_sha_256_plus);
+  EXPECT_EQ(parse_mechanism_name("scram-sha-256-plus", {"bound", {}}), MechanismName::scram_sha_256_plus);
+  EXPECT_FALSE(parse_mechanism_name("EXTERNAL"));
+  EXPECT_EQ(parse_mechanism_name("external", {{}, {"alice@example.test"}}), MechanismName::external);
   EXPECT_FALSE(parse_mechanism_name(""));
 }
 

@@ -174,6 +174,14 @@ TEST(Bdat, RefusesEverythingElse) {
   }
 }
 
+TEST(Burl, TakesAUrlAndLast) {
+  EXPECT_EQ(parse_burl("imap://h/a/;UID=1")->url, "imap://h/a/;UID=1");
+  EXPECT_FALSE(parse_burl("imap://h/a/;UID=1")->last);
+  EXPECT_TRUE(parse_burl("x last")->last);
+  for (std::string_view text : {"", "x FIRST", "x LAST LAST"})
+    EXPECT_EQ(refusal(parse_burl(text)), "501 5.5.4") << text;
+}
+
 TEST(Auth, TakesAMechanismAndAnInitialResponse) {
   EXPECT_EQ(parse_auth("PLAIN")->mechanism, "PLAIN");
   EXPECT_FALSE(parse_auth("PLAIN")->initial_response);

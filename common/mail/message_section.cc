@@ -1,8 +1,8 @@
-#include "imapd/section.h"
+#include "common/mail/message_section.h"
 
 #include <algorithm>
 
-namespace postrider::imap {
+namespace postrider {
 namespace {
 
 /// The root of the message that HEADER and TEXT speak of: the message itself, or the one that a part holds.
@@ -36,4 +36,4 @@ Octets cut(Octets octets, const std::optional<Partial>& partial) {
   return Octets{octets.offset + skipped, std::min<uint64_t>(partial->length, octets.length - skipped)};
 }
 
-}  // namespace postrider::imap
+}  // namespace postrider
