@@ -81,6 +81,7 @@ class Session {
   asio::awaitable<void> rcpt(std::string_view argument);
   asio::awaitable<bool> sender_is_ours(const Address& sender);
   asio::awaitable<store::Resolution> resolve(const Address& path);
+  asio::awaitable<std::optional<smtp::Reply>> resolve_sender(smtp::RcptCommand& rcpt, store::Resolution& resolution);
   asio::awaitable<std::optional<smtp::Reply>> check_quota(const store::Resolution& resolution);
   void add_recipients(const smtp::RcptCommand& rcpt, const store::Resolution& resolution);
   bool add_recipient(const smtp::RcptCommand& rcpt, store::AccountId account, std::string address);
@@ -100,6 +101,7 @@ class Session {
   void take_head();
   std::string own_fields(std::string_view head);
   void check_room();
+  void check_circles();
 
   // session_policy.cc: how much is taken, and from whom
   asio::awaitable<std::optional<smtp::Reply>> admit_sender();
