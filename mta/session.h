@@ -115,6 +115,7 @@ class Session {
   // session_filters.cc: milters
   asio::awaitable<std::optional<smtp::Reply>> filter_mail(std::string_view argument);
   asio::awaitable<std::optional<smtp::Reply>> filter_rcpt(std::string_view argument, const Address& path);
+  asio::awaitable<void> show_refused_rcpt(std::string_view argument, const smtp::Reply& refusal);
   asio::awaitable<std::optional<smtp::Reply>> filter_data();
   asio::awaitable<void> filter_unknown(std::string line);
   asio::awaitable<void> filter_message();

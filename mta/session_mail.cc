@@ -105,7 +105,11 @@ asio::awaitable<void> Session::rcpt(std::string_view argument) {
     refusal = co_await check_quota(resolution);
   }
   if (!refusal) refusal = co_await admit_recipient(parsed->forward_path, resolution);
-  if (!refusal) refusal = co_await filter_rcpt(argument, parsed->forward_path);
+  if (refusal) {
+    co_await show_refused_rcpt(argument, *refusal);
+  } else {
+    refusal = co_await filter_rcpt(argument, parsed->forward_path);
+  }
   if (refusal) {
     ++transaction.refused;
     log_info("recipient_refused", {{"connection", number_},
