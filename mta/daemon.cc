@@ -39,7 +39,7 @@ std::vector<MtaDaemon::Port> MtaDaemon::ports() const {
 }
 
 SystemMail MtaDaemon::system_mail() const {
-  return {config_.server.hostname, config_.address.separators, config_.system.root, is_system_user};
+  return {config_.server.hostname, config_.address.separators, config_.system.root, is_system_user, forwarding_.get()};
 }
 
 OwnMail MtaDaemon::own_mail() {
@@ -162,11 +162,13 @@ Result<void> MtaDaemon::open_store() {
     accounts_ = std::make_unique<store::Accounts>(config_.server.state, config_.store.kept_handles, clock_);
     accounts_->limit_messages(config_.store.max_messages);
     directory_ = std::make_unique<store::DirectoryService>(config_.server.state, clock_);
+    forwarding_ = std::make_unique<Forwarding>(config_.server.state, *directory_, clock_);
+    forwarding_->configure({config_.server.hostname, config_.forward.srs == "on"});
     maintenance_ = std::make_unique<store::Maintenance>(*accounts_, clock_, maintenance_options());
     queue_ = std::make_unique<QueueRunner>(
         queue_options(), *accounts_, *directory_, [this](const net::Hint& hint) { hints_->send(hint); }, clock_);
     reporter_ = std::make_unique<TlsReporter>(config_.server.state, clock_);
-    auto relay = Relay::make(config_, *queue_, *reporter_, clock_);
+    auto relay = Relay::make(config_, *queue_, *reporter_, *forwarding_, clock_);
     if (!relay) return tl::unexpected(relay.error());
     relay_ = relay->get();
     queue_->set_remote(std::move(*relay));
@@ -188,6 +190,7 @@ Result<void> MtaDaemon::open_store() {
     report_reader_ = std::make_unique<ReportReader>(reporter_->records(), *directory_, *workers_, clock_);
     service_->read_reports_with(report_reader_.get());
     service_->look_up_with(check_dns_.get());
+    service_->restore_senders_with(forwarding_.get());
     service_->ask_for_passwords(pam_.get());
   } catch (const std::exception& error) {
     return failure(fmt::format("The daemon cannot begin to work in {}: {}", config_.server.state, error.what()));
@@ -255,6 +258,7 @@ void MtaDaemon::reload() {
   accounts_->limit_messages(config_.store.max_messages);
   server_.set_limits(limits());
   server_.set_proxies(proxies_of(config_));
+  forwarding_->configure({config_.server.hostname, config_.forward.srs == "on"});
   queue_->configure(queue_options());
   if (auto done = relay_->configure(config_); !done) log_error("reload_failed", {{"reason", done.error().message}});
   drop_->configure(drop_options());

@@ -16,6 +16,7 @@
 #include "common/net/server.h"
 #include "common/net/worker_pool.h"
 #include "mta/drop_reader.h"
+#include "mta/forwarding.h"
 #include "mta/own_mail.h"
 #include "mta/policy_server.h"
 #include "mta/queue_runner.h"
@@ -76,6 +77,7 @@ class MtaDaemon {
   std::unique_ptr<store::Accounts> accounts_;
   std::unique_ptr<store::DirectoryService> directory_;
   std::unique_ptr<store::Maintenance> maintenance_;
+  std::unique_ptr<Forwarding> forwarding_;
   std::unique_ptr<TlsReporter> reporter_;
   std::unique_ptr<QueueRunner> queue_;
   std::unique_ptr<CheckDns> check_dns_;

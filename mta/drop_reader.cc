@@ -23,6 +23,7 @@
 #include "common/base/random.h"
 #include "common/mail/date.h"
 #include "common/mail/header.h"
+#include "mta/forwarding.h"
 
 namespace postrider {
 namespace {
@@ -243,9 +244,10 @@ DropReader::Taken DropReader::hand_in(const std::string& name, int file, uint32_
   Options options = current();
   store::QueuedMessage message = message_of(*head, uid, options);
   std::string begin = read_piece(file, head->size, kMaxHead);
-  DropFields fields =
-      drop_fields(std::string_view(begin).substr(0, header_block_size(begin)), options.system.hostname, uid,
-                  store::queue_id_text(message.id), message.reverse_path, head->envelope.full_name, message.accepted);
+  const auto header = std::string_view(begin).substr(0, header_block_size(begin));
+  stop_circles(header, message.recipients);
+  DropFields fields = drop_fields(header, options.system.hostname, uid, store::queue_id_text(message.id),
+                                  message.reverse_path, head->envelope.full_name, message.accepted);
   if (fields.message_id.size() <= kMaxMessageId) message.message_id = fields.message_id;
   store::Spool body(acceptor_.spool_directory());
   body.append(fields.text);

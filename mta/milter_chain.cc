@@ -36,6 +36,11 @@ asio::awaitable<MilterAnswer> MilterChain::rcpt(std::vector<std::string> strings
   co_return answer;
 }
 
+asio::awaitable<void> MilterChain::refused_rcpt(std::vector<std::string> strings) {
+  if (discards_) co_return;
+  for (auto& client : clients_) co_await client->refused_rcpt(macros_, strings);
+}
+
 asio::awaitable<MilterAnswer> MilterChain::data() {
   MilterAnswer answer;
   for (auto& client : clients_) {

@@ -23,6 +23,7 @@ class MilterChain {
   /// Begins a message; one that was begun before and came to nothing ends.
   asio::awaitable<MilterAnswer> mail(MilterClient::Hello hello, std::vector<std::string> strings);
   asio::awaitable<MilterAnswer> rcpt(std::vector<std::string> strings);
+  asio::awaitable<void> refused_rcpt(std::vector<std::string> strings);
   asio::awaitable<MilterAnswer> data();
   asio::awaitable<MilterAnswer> unknown(std::string line);
   asio::awaitable<MilterAnswer> message(MilterMessage& message);

@@ -235,6 +235,11 @@ asio::awaitable<MilterAnswer> MilterClient::rcpt(const milter::Macros& macros,
   co_return co_await guarded(command(Command::rcpt, Stage::rcpt, macros, strings));
 }
 
+asio::awaitable<void> MilterClient::refused_rcpt(const milter::Macros& macros,
+                                                 const std::vector<std::string>& strings) {
+  if (says(milter::kShowRefused)) co_await rcpt(macros, strings);
+}
+
 asio::awaitable<MilterAnswer> MilterClient::data(const milter::Macros& macros) {
   if (!listens() || says(milter::kNoData) || negotiation_.version < 4) co_return nothing();
   const std::vector<std::string> no_strings;

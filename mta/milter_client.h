@@ -71,6 +71,8 @@ class MilterClient {
   asio::awaitable<MilterAnswer> mail(const Hello& hello, const milter::Macros& macros,
                                      const std::vector<std::string>& strings);
   asio::awaitable<MilterAnswer> rcpt(const milter::Macros& macros, const std::vector<std::string>& strings);
+  /// A recipient that we refused, for filters that want to see those too; nothing comes of the answer.
+  asio::awaitable<void> refused_rcpt(const milter::Macros& macros, const std::vector<std::string>& strings);
   asio::awaitable<MilterAnswer> data(const milter::Macros& macros);
   asio::awaitable<MilterAnswer> unknown(const std::string& line);
   asio::awaitable<MilterAnswer> message(const milter::Macros& macros, MilterMessage& message);

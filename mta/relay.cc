@@ -111,10 +111,10 @@ Result<Relay::Setup> Relay::setup_of(const Config& config) {
 class Relay::SmtpTransport final : public Transport {
  public:
   SmtpTransport(asio::io_context& loop, net::WorkerPool& workers, Setup setup, TlsReporter& reporter,
-                const Clock& clock)
+                Forwarding& forwarding, const Clock& clock)
       : router_(loop, std::move(setup.router)),
         settings_(std::move(setup.links)),
-        parts_{router_, settings_, workers, net::TlsClientContext::make(), &reporter},
+        parts_{router_, settings_, workers, net::TlsClientContext::make(), &reporter, &forwarding},
         policies_(
             reporter.records(), workers, clock,
             [this](std::string name, DnsType type) { return router_.resolver().ask(std::move(name), type); },
@@ -140,20 +140,20 @@ class Relay::SmtpTransport final : public Transport {
   StsPolicies policies_;
 };
 
-Relay::Relay(Setup setup, QueueRunner& runner, TlsReporter& reporter, const Clock& clock)
+Relay::Relay(Setup setup, QueueRunner& runner, TlsReporter& reporter, Forwarding& forwarding, const Clock& clock)
     : queue_(
           [&](asio::io_context& loop, net::WorkerPool& workers) -> std::unique_ptr<Transport> {
-            return std::make_unique<SmtpTransport>(loop, workers, setup, reporter, clock);
+            return std::make_unique<SmtpTransport>(loop, workers, setup, reporter, forwarding, clock);
           },
           setup.limits, runner.settler(), clock,
           [&runner](Settlement settlement) { runner.settled(std::move(settlement)); },
           [&runner](std::string domain) { runner.release(std::move(domain)); }) {}
 
 Result<std::unique_ptr<Relay>> Relay::make(const Config& config, QueueRunner& runner, TlsReporter& reporter,
-                                           const Clock& clock) {
+                                           Forwarding& forwarding, const Clock& clock) {
   auto setup = setup_of(config);
   if (!setup) return tl::unexpected(setup.error());
-  return std::unique_ptr<Relay>(new Relay(std::move(*setup), runner, reporter, clock));
+  return std::unique_ptr<Relay>(new Relay(std::move(*setup), runner, reporter, forwarding, clock));
 }
 
 Result<void> Relay::configure(const Config& config) {

@@ -9,15 +9,16 @@
 
 namespace postrider {
 
+class Forwarding;
 class QueueRunner;
 class TlsReporter;
 
 class Relay final : public RemoteDelivery {
  public:
-  /// What QueueRunner::set_remote() takes. The runner and the reporter must outlive it. The error is a sentence: a file
+  /// What QueueRunner::set_remote() takes. Whom it is given must outlive it. The error is a sentence: a file
   /// of the configuration cannot be read. Throws std::runtime_error where DNS cannot be set up.
   static Result<std::unique_ptr<Relay>> make(const Config& config, QueueRunner& runner, TlsReporter& reporter,
-                                             const Clock& clock);
+                                             Forwarding& forwarding, const Clock& clock);
 
   /// Other routes, limits and timeouts, for what is tried from now on; DNS stays as it is. From any thread. The error
   /// as above.
@@ -31,7 +32,7 @@ class Relay final : public RemoteDelivery {
   struct Setup;
   class SmtpTransport;
   static Result<Setup> setup_of(const Config& config);
-  Relay(Setup setup, QueueRunner& runner, TlsReporter& reporter, const Clock& clock);
+  Relay(Setup setup, QueueRunner& runner, TlsReporter& reporter, Forwarding& forwarding, const Clock& clock);
 
   RelayQueue queue_;
 };

@@ -11,6 +11,7 @@
 #include "common/net/worker_pool.h"
 #include "common/smtp/extensions.h"
 #include "common/smtp/reply.h"
+#include "mta/forwarding.h"
 #include "mta/relay_content.h"
 #include "mta/relay_dial.h"
 #include "mta/relay_route.h"
@@ -41,7 +42,8 @@ struct RelayParts {
   const RelaySettings& settings;
   net::WorkerPool& workers;  // for what reads files or computes long
   std::shared_ptr<net::TlsClientContext> tls;
-  TlsReporter* reporter = nullptr;  // hears how each connection was protected
+  TlsReporter* reporter = nullptr;   // hears how each connection was protected
+  Forwarding* forwarding = nullptr;  // null: everything leaves as it came
 };
 
 class SmtpLink final : public Link {
@@ -78,8 +80,11 @@ class SmtpLink final : public Link {
 
   // A transaction (relay_transaction.cc). What ends the connection is thrown: net::ConnectionEnded, or a
   // std::runtime_error for a server that is out of step.
+  asio::awaitable<std::vector<Departure>> departures(const store::QueuedMessage& message,
+                                                     std::span<const size_t> recipients);
   std::vector<size_t> choose(const store::QueuedMessage& message, std::span<const size_t> recipients,
-                             const std::vector<size_t>& positions, std::vector<size_t>& later) const;
+                             const std::vector<Departure>& departures, const std::vector<size_t>& positions,
+                             std::vector<size_t>& later) const;
   asio::awaitable<Failure> transact(Transaction& transaction);
   asio::awaitable<void> converse(Transaction& transaction);
   asio::awaitable<bool> fit(Transaction& transaction);

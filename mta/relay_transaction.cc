@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/ascii.h"
+#include "common/mail/trace.h"
 #include "common/smtp/dot_codec.h"
 #include "common/smtp/xtext.h"
 #include "mta/relay_client.h"
@@ -52,9 +53,12 @@ struct SmtpLink::Transaction {
   const store::QueuedMessage& message;
   std::vector<Recipient> recipients;
   std::string reverse_path;
+  std::string forwarder;  // who forwards it, as this server takes the address; empty: nobody
   Content content;
+  std::string fields;               // that go in front of the content
   Steady::time_point envelope_end;  // when all replies must be there that come before the content
 
+  uint64_t size() const { return fields.size() + content.body->size(); }
   bool has_open() const {
     return std::any_of(recipients.begin(), recipients.end(), [](const Recipient& one) { return !one.outcome; });
   }
@@ -76,15 +80,32 @@ uint64_t SmtpLink::max_messages() const {
   return std::min(most, extensions_.limits().mail_max.value_or(UINT64_MAX));
 }
 
+/// For each of the recipients, in order.
+asio::awaitable<std::vector<Departure>> SmtpLink::departures(const store::QueuedMessage& message,
+                                                             std::span<const size_t> recipients) {
+  std::vector<Departure> departures(recipients.size(), Departure{message.reverse_path, {}});
+  auto forwarded = [&](size_t i) { return is_forwarded(message.recipients[i]); };
+  if (parts_.forwarding == nullptr || std::none_of(recipients.begin(), recipients.end(), forwarded))
+    co_return departures;
+  auto job = [&] {
+    for (size_t i = 0; i < recipients.size(); ++i)
+      departures[i] = parts_.forwarding->departure(message, message.recipients[recipients[i]]);
+  };
+  co_await parts_.workers.run(std::move(job));
+  co_return departures;
+}
+
 /// As many of the recipients (indices into the message's) as go into one transaction; the others go to later.
 std::vector<size_t> SmtpLink::choose(const store::QueuedMessage& message, std::span<const size_t> recipients,
-                                     const std::vector<size_t>& positions, std::vector<size_t>& later) const {
+                                     const std::vector<Departure>& departures, const std::vector<size_t>& positions,
+                                     std::vector<size_t>& later) const {
   const uint64_t most_domains = std::max<uint64_t>(extensions_.limits().rcpt_domain_max.value_or(UINT64_MAX), 1);
   std::set<std::string> domains;
   std::vector<size_t> chosen;
   for (size_t position : positions) {
     std::string domain = store::destination_of(message.recipients[recipients[position]].address);
-    bool fits = chosen.size() < max_recipients() && (domains.contains(domain) || domains.size() < most_domains);
+    bool fits = departures[position] == departures[positions.front()] && chosen.size() < max_recipients() &&
+                (domains.contains(domain) || domains.size() < most_domains);
     if (fits) domains.insert(std::move(domain));
     (fits ? chosen : later).push_back(position);
   }
@@ -97,6 +118,7 @@ asio::awaitable<std::vector<Outcome>> SmtpLink::attempt(RoutePtr route, const st
   std::vector<Outcome> outcomes(recipients.size());
   std::vector<size_t> waiting(recipients.size());  // positions in recipients
   std::iota(waiting.begin(), waiting.end(), size_t{0});
+  const std::vector<Departure> departing = co_await departures(message, recipients);
   while (!waiting.empty()) {
     // A reply that nobody waits for, or an end: what is on the connection cannot be told apart any more.
     if (is_open() && !connection_->is_quiet()) drop();
@@ -106,8 +128,9 @@ asio::awaitable<std::vector<Outcome>> SmtpLink::attempt(RoutePtr route, const st
     if (!is_open()) failed = co_await open(message.tls);
     std::vector<size_t> later;
     if (!failed) {
-      Transaction transaction{message, {}, message.reverse_path, {}, {}};
-      const std::vector<size_t> chosen = choose(message, recipients, waiting, later);
+      const Departure& departure = departing[waiting.front()];
+      Transaction transaction{message, {}, departure.reverse_path, departure.forwarder, {}, {}, {}};
+      const std::vector<size_t> chosen = choose(message, recipients, departing, waiting, later);
       for (size_t position : chosen) {
         const store::QueuedRecipient& recipient = message.recipients[recipients[position]];
         transaction.recipients.push_back({recipient, recipient.address, std::nullopt, false});
@@ -193,12 +216,12 @@ asio::awaitable<bool> SmtpLink::fit(Transaction& transaction) {
     }
   }
   uint64_t limit = extensions_.size_limit();
-  uint64_t size = transaction.content.body->size();
+  fit_addresses(transaction);
+  uint64_t size = transaction.size();
   if (limit != 0 && size > limit) {
     transaction.set_open(
         Outcome::permanent("5.3.4", fmt::format("The message has {} octets, {} takes {}", size, peer_.host, limit)));
   }
-  fit_addresses(transaction);
   co_return transaction.has_open();
 }
 
@@ -212,6 +235,9 @@ void SmtpLink::fit_addresses(Transaction& transaction) const {
     transaction.reverse_path = ascii_address(transaction.reverse_path);
     if (transaction.reverse_path.empty()) transaction.set_open(not_ascii);
   }
+  if (!utf8) transaction.forwarder = ascii_address(transaction.forwarder);
+  if (auto forwarder = parse_mailbox(transaction.forwarder, Utf8::allowed))
+    transaction.fields = format_delivered_to(*forwarder);
   for (Transaction::Recipient& one : transaction.recipients) {
     if (one.outcome) continue;
     if (has_control(one.address)) one.outcome = control;
@@ -226,7 +252,7 @@ void SmtpLink::fit_addresses(Transaction& transaction) const {
 std::string SmtpLink::mail_command(const Transaction& transaction) const {
   const store::QueuedMessage& message = transaction.message;
   std::string line = fmt::format("MAIL FROM:<{}>", transaction.reverse_path);
-  if (extensions_.has("SIZE")) line += fmt::format(" SIZE={}", transaction.content.body->size());
+  if (extensions_.has("SIZE")) line += fmt::format(" SIZE={}", transaction.size());
   if (transaction.content.binary) {
     line += " BODY=BINARYMIME";
   } else if (transaction.content.eight_bit) {
@@ -334,10 +360,15 @@ asio::awaitable<bool> SmtpLink::take_data_reply(Transaction& transaction, bool s
 asio::awaitable<void> SmtpLink::send_content(Transaction& transaction) {
   const store::Spool& body = *transaction.content.body;
   bool chunked = transaction.content.binary;
-  if (chunked) connection_->queue(fmt::format("BDAT {} LAST\r\n", body.size()));
   smtp::DotEncoder encoder;
   std::string buffer;
   std::string encoded;
+  if (chunked) {
+    connection_->queue(fmt::format("BDAT {} LAST\r\n{}", transaction.size(), transaction.fields));
+  } else {
+    encoder.feed(transaction.fields, encoded);
+    connection_->queue(encoded);
+  }
   for (uint64_t offset = 0; offset < body.size();) {
     std::string_view piece;
     auto job = [&] { return body.read_at(offset, buffer); };
@@ -358,6 +389,7 @@ asio::awaitable<void> SmtpLink::send_content(Transaction& transaction) {
     co_await connection_->write(encoded);
   }
   if (body.size() == 0 && !chunked) {
+    encoded.clear();
     encoder.finish(encoded);
     connection_->queue(encoded);
   }

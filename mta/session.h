@@ -84,6 +84,7 @@ class Session {
   asio::awaitable<void> rcpt(std::string_view argument);
   asio::awaitable<bool> sender_is_ours(const Address& sender);
   asio::awaitable<store::Resolution> resolve(const Address& path);
+  asio::awaitable<std::optional<smtp::Reply>> resolve_sender(smtp::RcptCommand& rcpt, store::Resolution& resolution);
   asio::awaitable<std::optional<smtp::Reply>> check_quota(const store::Resolution& resolution);
   void add_recipients(const smtp::RcptCommand& rcpt, const store::Resolution& resolution);
   bool add_recipient(const smtp::RcptCommand& rcpt, store::AccountId account, std::string address);
@@ -104,6 +105,7 @@ class Session {
   void take_head();
   std::string own_fields(std::string_view head);
   void check_room();
+  void check_circles();
 
   // session_burl.cc: parts of it that lie in a mailbox here
   asio::awaitable<void> burl(std::string_view argument);
@@ -122,6 +124,7 @@ class Session {
   // session_filters.cc: milters
   asio::awaitable<std::optional<smtp::Reply>> filter_mail(std::string_view argument);
   asio::awaitable<std::optional<smtp::Reply>> filter_rcpt(std::string_view argument, const Address& path);
+  asio::awaitable<void> show_refused_rcpt(std::string_view argument, const smtp::Reply& refusal);
   asio::awaitable<std::optional<smtp::Reply>> filter_data();
   asio::awaitable<void> filter_unknown(std::string line);
   asio::awaitable<void> filter_message();

@@ -11,6 +11,7 @@
 #include "common/mail/trace.h"
 #include "common/mailauth/auth_results.h"
 #include "mta/client_checks.h"
+#include "mta/forwarding.h"
 #include "mta/report_reader.h"
 #include "mta/session.h"
 #include "mta/session_rules.h"
@@ -23,6 +24,7 @@ using smtp::Reply;
 namespace {
 
 constexpr size_t kMaxMessageId = 250;  // octets of one that is remembered
+constexpr size_t kReplyCodes = 10;     // octets of "554 5.4.6 "
 
 /// While octets of a message come the daemon's end waits for them, and a failure ends the session.
 class InMessage {
@@ -293,6 +295,14 @@ void Session::check_room() {
   }
 }
 
+/// Whoever would forward the message a second time does not; where that is everybody, the client is told.
+void Session::check_circles() {
+  Transaction& transaction = *transaction_;
+  const size_t stopped = stop_circles(transaction.head, transaction.recipients);
+  if (stopped == 0 || stopped < transaction.recipients.size()) return;
+  transaction.message->refuse(Reply(554, status::kLoop, transaction.recipients.front().last_reply.substr(kReplyCodes)));
+}
+
 /// The whole message is here: the last of it is stored, and it is handed over unless something is wrong with it.
 asio::awaitable<void> Session::finish_message() {
   const auto message = transaction_->message;
@@ -300,6 +310,7 @@ asio::awaitable<void> Session::finish_message() {
   if (!message->refusal()) co_await store_tail();
   if (!message->refusal() && !may_relay()) co_await check();
   if (!message->refusal() && filters_) co_await filter_message();
+  if (!message->refusal()) check_circles();
   if (!message->refusal() && may_relay()) co_await sign();
   if (!message->refusal()) {
     auto trouble = std::make_shared<std::string>();

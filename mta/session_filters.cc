@@ -91,10 +91,20 @@ asio::awaitable<std::optional<Reply>> Session::filter_mail(std::string_view argu
 
 asio::awaitable<std::optional<Reply>> Session::filter_rcpt(std::string_view argument, const Address& path) {
   if (!filters_) co_return std::nullopt;
+  filters_->set("{rcpt_mailer}", "smtp");
   filters_->set("{rcpt_addr}", path.to_string());
   filters_->set("{rcpt_host}", path.domain);
   auto answer = co_await filters_->rcpt(strings_of(argument));
   co_return obey_filter(std::move(answer));
+}
+
+/// As sendmail shows them: the mailer is "error", and what was said stands where the address would.
+asio::awaitable<void> Session::show_refused_rcpt(std::string_view argument, const Reply& refusal) {
+  if (!filters_) co_return;
+  filters_->set("{rcpt_mailer}", "error");
+  filters_->set("{rcpt_host}", std::string(refusal.status));
+  filters_->set("{rcpt_addr}", refusal.text);
+  co_await filters_->refused_rcpt(strings_of(argument));
 }
 
 asio::awaitable<std::optional<Reply>> Session::filter_data() {

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include "common/base/log.h"
+#include "mta/forwarding.h"
 #include "mta/session.h"
+#include "mta/system_mail.h"
 
 namespace postrider {
 
@@ -92,18 +94,22 @@ asio::awaitable<void> Session::rcpt(std::string_view argument) {
     }
     co_return;
   }
-  const auto resolution = co_await resolve(parsed->forward_path);
-  std::optional<Reply> refusal;
-  if (resolution.kind == store::RecipientKind::unknown_user) {
+  auto resolution = co_await resolve(parsed->forward_path);
+  auto refusal = co_await resolve_sender(*parsed, resolution);
+  if (!refusal && resolution.kind == store::RecipientKind::unknown_user) {
     refusal = Reply(550, status::kNoSuchMailbox, "there is no such user here");
-  } else if (resolution.kind == store::RecipientKind::foreign_domain && !may_relay()) {
+  } else if (!refusal && resolution.kind == store::RecipientKind::foreign_domain && !may_relay()) {
     refusal = Reply(550, status::kNotAuthorized,
                     "that domain is not served here; log in on the submission port to send there");
-  } else if (resolution.kind == store::RecipientKind::known) {
+  } else if (!refusal && resolution.kind == store::RecipientKind::known) {
     refusal = co_await check_quota(resolution);
   }
   if (!refusal) refusal = co_await admit_recipient(parsed->forward_path, resolution);
-  if (!refusal) refusal = co_await filter_rcpt(argument, parsed->forward_path);
+  if (refusal) {
+    co_await show_refused_rcpt(argument, *refusal);
+  } else {
+    refusal = co_await filter_rcpt(argument, parsed->forward_path);
+  }
   if (refusal) {
     ++transaction.refused;
     log_info("recipient_refused", {{"connection", number_},
@@ -132,6 +138,36 @@ asio::awaitable<store::Resolution> Session::resolve(const Address& path) {
   store::Resolution resolution = co_await service_.workers.run(std::move(ask));
   answers_->put(version, path.local_part, path.domain, resolution);
   co_return resolution;
+}
+
+/// A report to a sender whom we rewrote goes to the sender. Nobody else can make such an address, and only reports are
+/// taken for it: it leads out of here.
+asio::awaitable<std::optional<Reply>> Session::resolve_sender(smtp::RcptCommand& rcpt, store::Resolution& resolution) {
+  const bool here = resolution.kind != store::RecipientKind::foreign_domain;
+  if (service_.forwarding == nullptr || !here || !srs::is_srs(rcpt.forward_path.local_part)) co_return std::nullopt;
+  auto ask = [&service = service_, path = rcpt.forward_path] { return service.forwarding->restore(path); };
+  const auto sender = co_await service_.workers.run(std::move(ask));
+  if (!sender && sender.error() == srs::Fault::other_form) co_return std::nullopt;
+  if (!sender && sender.error() == srs::Fault::wrong_hash) {
+    co_return Reply(550, status::kNoSuchMailbox,
+                    "that address was not made here: it has the form of a forwarded sender (SRS), and a wrong hash");
+  }
+  if (!sender) {
+    co_return Reply(550, status::kNoSuchMailbox,
+                    fmt::format("that forwarded sender (SRS) was good for {} days, which are over", srs::kValidDays));
+  }
+  if (!transaction_->reverse_path.empty()) {
+    co_return Reply(550, status::kNotAuthorized,
+                    "only reports, which have no sender, are taken for the sender of a forwarded message (SRS)");
+  }
+  auto look = [&service = service_, settings = settings_, sender = *sender] {
+    return service.directory.with([&](store::Directory& directory) {
+      return resolve_elsewhere(directory, sender, settings->config.address.separators);
+    });
+  };
+  resolution = co_await service_.workers.run(std::move(look));
+  rcpt.notify = smtp::kNotifyNever;  // nobody wants to hear what becomes of a report
+  co_return std::nullopt;
 }
 
 /// A recipient of several accounts is refused only for one that is full; the size that MAIL declared is taken into

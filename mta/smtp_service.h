@@ -27,6 +27,7 @@
 
 namespace postrider {
 
+class Forwarding;
 class ReportReader;
 
 class SmtpService {
@@ -51,6 +52,9 @@ class SmtpService {
   /// Likewise: what looks names up for sessions.
   void look_up_with(CheckDns* resolver) { dns = resolver; }
 
+  /// Likewise: who knows whose reports come to rewritten senders.
+  void restore_senders_with(Forwarding* restorer) { forwarding = restorer; }
+
   /// Likewise: who knows the passwords of the system's users.
   void ask_for_passwords(sasl::PasswordSource* source) { verified.ask_outside(source); }
 
@@ -66,10 +70,11 @@ class SmtpService {
   net::WorkerPool& workers;
   net::WorkerPool& password_workers;
   Acceptor& acceptor;
-  InboundChecks* checks = nullptr;  // null: nothing is checked
-  Signer* signer = nullptr;         // null: nothing is signed
-  ReportReader* reports = nullptr;  // null: reports of others are mail like any other
-  CheckDns* dns = nullptr;          // null: nothing is looked up
+  InboundChecks* checks = nullptr;   // null: nothing is checked
+  Signer* signer = nullptr;          // null: nothing is signed
+  ReportReader* reports = nullptr;   // null: reports of others are mail like any other
+  CheckDns* dns = nullptr;           // null: nothing is looked up
+  Forwarding* forwarding = nullptr;  // null: no sender was rewritten
   store::LoginGuard guard;
   store::RateLimits rates;
   store::Greylist greylist;

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "common/base/ascii.h"
+#include "mta/forwarding.h"
 
 namespace postrider {
 namespace {
@@ -18,6 +19,15 @@ bool is_role(std::string_view name) {
 
 }  // namespace
 
+store::Resolution resolve_elsewhere(store::Directory& directory, const Address& address,
+                                    const std::string& separators) {
+  store::Resolution resolution = directory.resolve(address.local_part, address.domain, separators);
+  if (resolution.kind != store::RecipientKind::foreign_domain) return resolution;
+  resolution.kind = store::RecipientKind::known;
+  resolution.targets.push_back({0, address.to_string(), 0});
+  return resolution;
+}
+
 bool SystemMail::is_ours(store::Directory& directory, const Address& address) const {
   if (address.domain.empty() || iequals(address.domain, "localhost")) return true;
   if (!same_domain(address.domain, hostname)) return false;
@@ -25,17 +35,17 @@ bool SystemMail::is_ours(store::Directory& directory, const Address& address) co
 }
 
 store::Resolution SystemMail::resolve(store::Directory& directory, const Address& address) const {
-  if (!is_ours(directory, address)) return directory.resolve(address.local_part, address.domain, separators);
+  if (!is_ours(directory, address)) {
+    store::Resolution resolution = directory.resolve(address.local_part, address.domain, separators);
+    const bool here = forwarding != nullptr && resolution.kind != store::RecipientKind::foreign_domain;
+    const auto sender = here ? forwarding->restore(address) : tl::unexpected(srs::Fault::other_form);
+    return sender ? resolve_elsewhere(directory, *sender, separators) : resolution;
+  }
   std::string name = lower(address.local_part);
   auto to_root = [&] {
     auto person = parse_mailbox(root, Utf8::allowed);
     if (!person) return directory.resolve("postmaster", {}, separators);
-    store::Resolution resolution = directory.resolve(person->local_part, person->domain, separators);
-    if (resolution.kind == store::RecipientKind::foreign_domain) {
-      resolution.kind = store::RecipientKind::known;
-      resolution.targets.push_back({0, person->to_string(), 0});
-    }
-    return resolution;
+    return resolve_elsewhere(directory, *person, separators);
   };
   if (name == "root" && !root.empty()) return to_root();
   std::string domain = directory.first_domain();

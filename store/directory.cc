@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "common/base/ascii.h"
 #include "store/directory_address.h"
 #include "store/directory_schema.h"
@@ -284,8 +286,33 @@ Result<void> Directory::set_alias(std::string_view text, const std::vector<std::
           .bind(address->domain, address->local_part, i, canonical[i])
           .run();
     }
-    return {};
+    if (!is_ring(*address)) return {};
+    return failure(
+        fmt::format("{} would lead in a circle: from it come nothing but aliases, and one of them leads back. Name an "
+                    "account, or an address elsewhere.",
+                    address->to_string()));
   });
+}
+
+/// Whether the alias leads to other aliases alone, and so to nobody.
+bool Directory::is_ring(const Address& alias) {
+  std::set<std::string> known{alias.to_string()};
+  std::vector<Address> ahead{alias};
+  while (!ahead.empty() && known.size() <= kMaxAliasTargets) {
+    const Address address = std::move(ahead.back());
+    ahead.pop_back();
+    if (find_account(address)) return false;
+    bool leads_on = false;
+    Rows rows(database_.prepare("SELECT target FROM alias WHERE domain = ?1 AND local = ?2")
+                  .bind(address.domain, address.local_part));
+    while (rows.next()) {
+      leads_on = true;
+      auto target = parse_mailbox(rows->text(0), Utf8::allowed);
+      if (target && known.insert(target->to_string()).second) ahead.push_back(std::move(*target));
+    }
+    if (!leads_on) return false;
+  }
+  return ahead.empty();
 }
 
 Result<void> Directory::remove_alias(std::string_view text) {

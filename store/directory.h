@@ -94,6 +94,7 @@ class Directory {
   /// Enabled accounts that may have given rights to this one, or to everybody; by address.
   std::vector<AccountInfo> sharing_with(AccountId who);
 
+  /// Refused where it would lead to nothing but aliases that lead back.
   Result<void> set_alias(std::string_view address, const std::vector<std::string>& targets);
   Result<void> remove_alias(std::string_view address);
   std::vector<AliasInfo> aliases();
@@ -139,6 +140,7 @@ class Directory {
   auto change(Body body);
   bool domain_exists(const std::string& a_label_domain);
   std::optional<AccountInfo> find_account(const Address& address);
+  bool is_ring(const Address& alias);
 
   const Clock& clock_;
   DirectoryVersion counter_;

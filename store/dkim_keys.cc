@@ -1,13 +1,10 @@
 #include "store/dkim_keys.h"
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
@@ -17,6 +14,7 @@
 
 #include "common/base/number.h"
 #include "common/mail/address.h"
+#include "store/small_file.h"
 
 namespace postrider::store {
 namespace {
@@ -24,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using dkim::Algorithm;
 
-constexpr size_t kMaxKeyFile = 64 << 10;
 constexpr size_t kMaxString = 255;  // octets of one string in a TXT record
 
 [[noreturn]] void fail(const std::string& path) {
@@ -33,43 +30,6 @@ constexpr size_t kMaxString = 255;  // octets of one string in a TXT record
 
 void make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) fail(path);
-}
-
-void flush_folder(const std::string& path) {
-  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) fail(path);
-  const int code = ::fsync(folder);
-  ::close(folder);
-  if (code != 0) fail(path);
-}
-
-/// Whole or not at all; a file of that name must not be there.
-void write_file(const std::string& path, const std::string& text, mode_t mode) {
-  const std::string fresh = path + ".new";
-  const int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  if (file < 0) fail(fresh);
-  const bool written = ::fchmod(file, mode) == 0 &&
-                       ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(file) == 0;
-  ::close(file);
-  if (!written || ::rename(fresh.c_str(), path.c_str()) != 0) {
-    const int code = errno;
-    ::unlink(fresh.c_str());
-    errno = code;
-    fail(path);
-  }
-}
-
-std::string read_file(const std::string& path) {
-  std::string text;
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return text;
-  std::array<char, 4096> piece{};
-  for (ssize_t got = 0; text.size() < kMaxKeyFile && (got = ::read(file, piece.data(), piece.size())) > 0;) {
-    text.append(piece.data(), static_cast<size_t>(got));
-  }
-  ::close(file);
-  return text;
 }
 
 /// "Created: 1790000000" before the PEM.
@@ -122,11 +82,11 @@ void DkimKeys::write(const DkimKey& key, const std::string& pem) {
     return fmt::format("{:%Y-%m-%d %H:%M UTC}", fmt::gmtime(static_cast<std::time_t>(time)));
   };
   // The record first: the key signs as soon as it is there.
-  write_file(record_file(key),
-             fmt::format("; The record that DNS is to hold for {}:\n; {}\n{}\n", key.record_name(), key.record,
-                         zone_line(key.record_name(), key.record)),
-             0644);
-  write_file(
+  write_small_file(record_file(key),
+                   fmt::format("; The record that DNS is to hold for {}:\n; {}\n{}\n", key.record_name(), key.record,
+                               zone_line(key.record_name(), key.record)),
+                   0644);
+  write_small_file(
       fmt::format("{}/{}/{}.pem", folder_, key.domain, key.selector),
       fmt::format("DKIM key of {}, selector {}: keep it secret.\nCreated: {} ({})\nSigns-From: {} ({})\n{}", key.domain,
                   key.selector, key.created, day(key.created), key.signs_from, day(key.signs_from), pem),
@@ -139,7 +99,7 @@ std::vector<DkimKey> DkimKeys::list(const std::string& domain) const {
   std::error_code missing;
   for (const auto& entry : fs::directory_iterator(folder_ + '/' + domain, missing)) {
     if (entry.path().extension() != ".pem" || keys.size() == kMaxDkimKeys) continue;
-    const std::string text = read_file(entry.path());
+    const std::string text = read_small_file(entry.path());
     const auto key = dkim::load_private_key(text);
     if (!key) continue;
     DkimKey& info = keys.emplace_back();
@@ -167,7 +127,7 @@ std::vector<std::string> DkimKeys::domains() const {
 }
 
 Result<dkim::Key> DkimKeys::load(const DkimKey& key) const {
-  return dkim::load_private_key(read_file(fmt::format("{}/{}/{}.pem", folder_, key.domain, key.selector)));
+  return dkim::load_private_key(read_small_file(fmt::format("{}/{}/{}.pem", folder_, key.domain, key.selector)));
 }
 
 bool DkimKeys::remove(const std::string& domain, const std::string& selector) {

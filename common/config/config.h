@@ -125,6 +125,10 @@ struct Config {
     std::string smart_host_tls;            // a TlsLevel; empty: verified with a user, opportunistic without
   };
 
+  struct Forward {
+    std::string srs = "on";  // "off", "on"
+  };
+
   /// Our own MTA-STS policy (RFC 8461).
   struct MtaSts {
     std::string address = "::";
@@ -207,6 +211,7 @@ struct Config {
   Queue queue;
   System system;
   Relay relay;
+  Forward forward;
   MtaSts mta_sts;
   Reports reports;
   Checks checks;

@@ -20,6 +20,7 @@ using Imap = Config::Imap;
 using Queue = Config::Queue;
 using System = Config::System;
 using Relay = Config::Relay;
+using Forward = Config::Forward;
 using Checks = Config::Checks;
 using MtaSts = Config::MtaSts;
 using Reports = Config::Reports;
@@ -249,6 +250,17 @@ constexpr auto kKeys = std::to_array<Key>({
      "any "
      "certificate) or \"verified\" (with one of its name from a known authority, or one that DANE vouches for).",
      0, 32, "verified with a user, opportunistic without"},
+
+    {"forward.srs",
+     Kind::choice,
+     at<&Config::forward, &Forward::srs>(),
+     "Mail that an alias leads elsewhere, from a sender elsewhere: \"on\" sends it in the name of an address at the "
+     "alias's own domain (SRS), so that SPF holds, and passes reports to that address on to the sender; \"off\" leaves "
+     "the sender as it is, which servers that go by SPF refuse.",
+     0,
+     0,
+     {},
+     "off|on"},
 
     {"mta_sts.address", Kind::text, at<&Config::mta_sts, &MtaSts::address>(),
      "The address to serve this server's own MTA-STS policy on, for each of its domains at https://mta-sts.DOMAIN.", 1,

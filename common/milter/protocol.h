@@ -51,6 +51,7 @@ enum Omission : uint32_t {
   kNoUnknown = 0x100,
   kNoData = 0x200,
   kMaySkip = 0x400,
+  kShowRefused = 0x800,  // recipients that the server refused are shown all the same (SMFIP_RCPT_REJ)
   kNoReplyToConnect = 0x1000,
   kNoReplyToHelo = 0x2000,
   kNoReplyToMail = 0x4000,
@@ -60,7 +61,7 @@ enum Omission : uint32_t {
   kNoReplyToEndOfFields = 0x4'0000,
   kNoReplyToBody = 0x8'0000,
   kLeadingSpace = 0x10'0000,  // values of fields are exact, the blank after the colon included
-  kAllOmissions = 0x1f'f7ff,  // all but SMFIP_RCPT_REJ: recipients that are refused here are not shown
+  kAllOmissions = 0x1f'ffff,
 };
 
 /// What a server says (SMFIC_*).

@@ -100,6 +100,21 @@ class MilterTest(unittest.TestCase):
     def trace(self, address=ALICE):
         return json.loads(self.server.mailctl("--json", "trace", address).stdout)[0]
 
+    def test_refused_recipients_are_shown_to_who_asks_for_them(self):
+        asks, does_not = Milter({"R": packet(b"r")}, omissions=0x800), Milter()
+        self.serve(asks, does_not)
+        with self.server.smtp() as client:
+            client.ehlo()
+            client.mail("carol@elsewhere.test")
+            self.assertEqual(550, client.rcpt("nobody@example.test")[0])
+            client.rset()
+        shown = [data for letter, data in asks.seen if letter == "R"]
+        self.assertEqual([b"<nobody@example.test>\0"], shown)
+        macros = [data for letter, data in asks.seen if letter == "D" and data.startswith(b"R")]
+        self.assertIn(b"{rcpt_mailer}\0error\0", macros[0])
+        self.assertIn(b"{rcpt_host}\x005.1.1\0", macros[0])
+        self.assertNotIn("R", does_not.steps())
+
     def test_every_step_is_shown(self):
         milter = Milter()
         self.serve(milter)

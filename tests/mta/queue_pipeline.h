@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 
+#include "mta/forwarding.h"
 #include "mta/queue_runner.h"
 #include "mta/tls_reporter.h"
 #include "tests/store/temp_state.h"
@@ -164,6 +165,7 @@ class Pipeline : public testing::Test {
   std::map<store::AccountId, size_t> hints_;
   net::Hint last_hint_;
   TlsReporter reporter_{state_.path(), clock_};  // the runner's relay's
+  Forwarding forwarding_{state_.path(), directory_, clock_};
   std::unique_ptr<QueueRunner> runner_;
 };
 

@@ -39,7 +39,7 @@ class RelayLinkTest : public testing::Test {
     router.smart_host_login = login_;
     link_.reset();
     router_ = std::make_unique<Router>(loop_, router);
-    link_ = std::make_unique<SmtpLink>(RelayParts{*router_, settings_, workers_, tls_});
+    link_ = std::make_unique<SmtpLink>(RelayParts{*router_, settings_, workers_, tls_, nullptr, forwarding_});
   }
   static config::RouteTarget target_of(const RelayServer& server) {
     config::RouteTarget target;
@@ -81,6 +81,7 @@ class RelayLinkTest : public testing::Test {
   store::QueuedMessage message_;
   config::TlsLevel tls_level_ = config::TlsLevel::opportunistic;
   std::shared_ptr<const RelayLogin> login_;
+  Forwarding* forwarding_ = nullptr;
   std::shared_ptr<net::TlsClientContext> tls_ = net::TlsClientContext::make();
   asio::io_context loop_;
   net::WorkerPool workers_{1};

@@ -24,7 +24,7 @@ class RelayTest : public Pipeline {
   }
   void start_relay() {
     config_.server.state = state_.path();
-    auto relay = Relay::make(config_, *runner_, reporter_, clock_);
+    auto relay = Relay::make(config_, *runner_, reporter_, forwarding_, clock_);
     ASSERT_TRUE(relay) << relay.error().message;
     relay_ = relay->get();
     runner_->set_remote(std::move(*relay));
@@ -249,7 +249,7 @@ TEST_F(RelayTest, APasswordFileThatIsMissingIsSaid) {
   config_.relay.smart_host = "127.0.0.1:25";
   config_.relay.smart_host_user = "us@example.org";
   config_.relay.smart_host_password_file = state_.file("nothing");
-  auto relay = Relay::make(config_, *runner_, reporter_, clock_);
+  auto relay = Relay::make(config_, *runner_, reporter_, forwarding_, clock_);
   ASSERT_FALSE(relay);
   EXPECT_THAT(relay.error().message, HasSubstr("smart_host_password_file"));
 }

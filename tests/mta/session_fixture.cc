@@ -224,6 +224,9 @@ void SessionTest::start() {
     service->authenticate_with(checks_.get(), signer_.get());
     service->look_up_with(check_dns_.get());
   }
+  forwarding = std::make_unique<Forwarding>(folder.string(), *directory, clock);
+  forwarding->configure({config.server.hostname, true});
+  service->restore_senders_with(forwarding.get());
   auto settings = make_settings(config, *tls);
   ASSERT_TRUE(settings) << settings.error().message;
   service->configure(*settings);

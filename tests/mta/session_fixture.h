@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "common/net/server.h"
+#include "mta/forwarding.h"
 #include "mta/session.h"
 #include "mta/smtp_service.h"
 #include "store/queue.h"
@@ -116,6 +117,7 @@ class SessionTest : public testing::Test {
   std::unique_ptr<net::WorkerPool> workers, password_workers;
   std::unique_ptr<net::Server> server;
   std::unique_ptr<SmtpService> service;
+  std::unique_ptr<Forwarding> forwarding;
 
  private:
   DnsTable* answers_ = nullptr;  // asked from one thread
