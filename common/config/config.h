@@ -69,8 +69,8 @@ struct Config {
     uint64_t max_connections_per_address = 500;
     uint64_t max_connections_per_user = 100;
     uint64_t max_append_size = 50 << 20;
-    uint64_t message_limit = 0;  // messages in one command; 0: any number
-    uint64_t save_limit = 0;     // in one COPY or APPEND; likewise
+    uint64_t message_limit = 0;          // messages in one command; 0: any number
+    uint64_t save_limit = 0;             // in one COPY or APPEND; likewise
     std::vector<std::string> url_hosts;  // names of this server in URLs, besides server.hostname
     Seconds idle_timeout{1'800};
     Seconds login_timeout{60};

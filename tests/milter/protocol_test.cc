@@ -76,7 +76,7 @@ TEST(MilterProtocol, NegotiationKeepsToWhatWasOffered) {
   EXPECT_FALSE(parse_negotiation(u32(7) + u32(0) + u32(0)));
   EXPECT_FALSE(parse_negotiation(u32(1) + u32(0) + u32(0)));
   EXPECT_FALSE(parse_negotiation(u32(6) + u32(0x200) + u32(0)));
-  EXPECT_FALSE(parse_negotiation(u32(6) + u32(0) + u32(0x800)));
+  EXPECT_FALSE(parse_negotiation(u32(6) + u32(0) + u32(0x20'0000)));
   EXPECT_FALSE(parse_negotiation(u32(6) + u32(0) + u32(0) + u32(7) + "i\0"s));
   EXPECT_FALSE(parse_negotiation(u32(6) + u32(0) + u32(0) + u32(1) + "i"));
 }
