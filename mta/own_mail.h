@@ -4,7 +4,7 @@
 #include "mta/acceptor.h"
 #include "mta/signer.h"
 #include "mta/system_mail.h"
-#include "mta/tls_reporter.h"
+#include "mta/reporter.h"
 #include "store/directory_service.h"
 
 namespace postrider {
