@@ -102,6 +102,7 @@ QueueRunner::Options MtaDaemon::queue_options() const {
   options.schedule.delay_warning = config_.queue.delay_warning;
   options.history = config_.queue.history;
   options.deliverers = config_.queue.deliverers;
+  options.signer = signer_.get();
   return options;
 }
 
@@ -191,6 +192,7 @@ Result<void> MtaDaemon::open_store() {
     accounts_->limit_messages(config_.store.max_messages);
     directory_ = std::make_unique<store::DirectoryService>(config_.server.state, clock_);
     maintenance_ = std::make_unique<store::Maintenance>(*accounts_, clock_, maintenance_options());
+    signer_ = std::make_unique<Signer>(config_.server.state, clock_);
     queue_ = std::make_unique<QueueRunner>(
         queue_options(), *accounts_, *directory_, [this](const net::Hint& hint) { hints_->send(hint); }, clock_);
     tls_reporter_ = std::make_unique<TlsReporter>(config_.server.state, clock_);
@@ -215,7 +217,6 @@ Result<void> MtaDaemon::open_store() {
     });
     checks_ = std::make_unique<InboundChecks>(*check_dns_, *workers_, clock_);
     checks_->count_with(dmarc_reporter_.get());
-    signer_ = std::make_unique<Signer>(config_.server.state, clock_);
     service_->authenticate_with(checks_.get(), signer_.get());
     report_reader_ = std::make_unique<ReportReader>(tls_reporter_->records(), *directory_, *workers_, clock_);
     service_->read_reports_with(report_reader_.get());

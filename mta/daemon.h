@@ -84,19 +84,19 @@ class MtaDaemon {
   std::unique_ptr<TlsReporter> tls_reporter_;
   std::unique_ptr<DmarcReporter> dmarc_reporter_;
   std::unique_ptr<Reporter> reporter_;
+  std::unique_ptr<Signer> signer_;
   std::unique_ptr<QueueRunner> queue_;
   std::unique_ptr<CheckDns> check_dns_;
   Relay* relay_ = nullptr;  // queue_'s
   std::unique_ptr<DropReader> drop_;
   std::unique_ptr<net::WorkerPool> workers_, password_workers_;
   std::unique_ptr<InboundChecks> checks_;
-  std::unique_ptr<Signer> signer_;
   std::unique_ptr<ReportReader> report_reader_;
   std::unique_ptr<SmtpService> service_;
   std::unique_ptr<PolicyServer> policy_server_;
   std::unique_ptr<Rounds> rounds_;
   std::unique_ptr<Router> report_router_;  // of its loop
-  std::mutex mutex_;  // of config_, once there are threads
+  std::mutex mutex_;                       // of config_, once there are threads
   bool stopping_ = false;
 };
 

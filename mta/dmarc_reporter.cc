@@ -17,9 +17,9 @@ void DmarcReporter::write() {
 
 OutgoingReport DmarcReporter::make(const ReportDay& day, const ReportIdentity& identity) {
   const auto results = records_.results(day);
-  const DmarcReport report{identity.hostname, identity.contact, report_id(day, kind(), identity.hostname),
-                           day,               begin_of(day),    end_of(day),
-                           results};
+  const DmarcReport report{
+      identity.hostname, identity.contact, report_id(day, kind(), identity.hostname), day, begin_of(day),
+      end_of(day),       results};
   OutgoingReport out;
   out.domain = day.domain;
   out.id = report.id;

@@ -234,8 +234,8 @@ void InboundChecks::count(const Examination& examination, const CheckedMessage& 
     dmarc_report::Message row = reported(examination, examination.results.dmarc[i]);
     row.source = examination.client ? examination.client->to_string() : message.client;
     row.envelope_from = message.sender.substr(message.sender.rfind('@') + 1);
-    reporter_->count(dmarc_report::result_of(row, author, examination.results.dmarc[i],
-                                             {spf, examination.signatures.results()}));
+    reporter_->count(
+        dmarc_report::result_of(row, author, examination.results.dmarc[i], {spf, examination.signatures.results()}));
   }
 }
 

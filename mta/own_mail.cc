@@ -77,14 +77,9 @@ bool OwnMail::send(const OutgoingReport& report) {
   const std::string boundary = "=_" + store::queue_id_text(message.id);
   const std::string head = format_head(report, author, message.message_id, boundary, message.accepted);
   const std::string body = format_body(report, boundary);
-  MessageToSign to_sign;
-  to_sign.sender_domain = author.substr(author.rfind('@') + 1);
-  to_sign.head = head;
-  auto unsigned_body = std::make_shared<store::Spool>(acceptor.spool_directory());
-  unsigned_body->append(std::string_view(body).substr(2));
-  to_sign.spool = std::move(unsigned_body);
   store::Spool spool(acceptor.spool_directory());
-  spool.append(signer.sign(to_sign) + head + body);
+  spool.append(signer.sign_own(author.substr(author.rfind('@') + 1), head + body));
+  spool.append(head + body);
   spool.sync();
   message.body = std::make_shared<const store::Spool>(std::move(spool));
   auto answer = std::make_shared<std::promise<Acceptance>>();

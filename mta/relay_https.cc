@@ -84,8 +84,7 @@ asio::awaitable<Router::HttpsAnswer> Router::exchange(HttpsRequest request,
     co_await connection->start_tls_client(std::move(tls), request.host);
     const net::TlsSession session = connection->tls();
     if (request.verified && !session.verified) {
-      co_return trouble("sts-webpki-invalid",
-                        fmt::format("the certificate of {}: {}", request.host, session.trouble));
+      co_return trouble("sts-webpki-invalid", fmt::format("the certificate of {}: {}", request.host, session.trouble));
     }
     connection->queue(request.octets);
     co_await connection->flush();

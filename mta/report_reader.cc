@@ -15,10 +15,16 @@ namespace postrider {
 namespace {
 
 // Few senders of DMARC's reports name their files' type rightly.
-constexpr std::array<std::string_view, 10> kTypes{
-    "application/tlsrpt+gzip", "application/tlsrpt+json", "application/gzip",           "application/x-gzip",
-    "application/zip",         "application/x-zip",       "application/x-zip-compressed", "application/octet-stream",
-    "application/xml",         "text/xml"};
+constexpr std::array<std::string_view, 10> kTypes{"application/tlsrpt+gzip",
+                                                  "application/tlsrpt+json",
+                                                  "application/gzip",
+                                                  "application/x-gzip",
+                                                  "application/zip",
+                                                  "application/x-zip",
+                                                  "application/x-zip-compressed",
+                                                  "application/octet-stream",
+                                                  "application/xml",
+                                                  "text/xml"};
 
 bool may_be_report(const MimePart& part) {
   return std::find(kTypes.begin(), kTypes.end(), part.type + '/' + part.subtype) != kTypes.end();
@@ -86,8 +92,7 @@ Result<ReceivedReport> ReportReader::read(const store::Spool& message) {
     if (!report) continue;
     if (!*report) return tl::unexpected(report->error());
     ReceivedReport& read = **report;
-    const bool ours =
-        directory_.with([&](store::Directory& directory) { return directory.has_domain(read.domain); });
+    const bool ours = directory_.with([&](store::Directory& directory) { return directory.has_domain(read.domain); });
     if (!ours) return failure("it is about a domain of others");
     read.received = clock_.unix_time();
     if (!records_.add_report(read)) return failure("it came before");

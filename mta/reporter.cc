@@ -70,8 +70,7 @@ asio::awaitable<bool> Reporter::send_day(ReportSource& source, const ReportDay& 
     if (uri.mailbox.empty() || is_too_large(report, size_by_mail(report), uri)) continue;
     report.to = uri.mailbox;
     if (!ways.send(report)) co_return false;
-    log_info("report_sent",
-             {{"kind", source.kind()}, {"domain", day.domain}, {"id", report.id}, {"to", report.to}});
+    log_info("report_sent", {{"kind", source.kind()}, {"domain", day.domain}, {"id", report.id}, {"to", report.to}});
   }
   co_return true;
 }

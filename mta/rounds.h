@@ -21,8 +21,8 @@ class Rounds {
   Rounds& operator=(const Rounds&) = delete;
 
   asio::io_context& loop() { return loop_; }
-  /// Before start(). Runs at the start and then as often; what it throws is logged. Everything that it uses must outlive
-  /// stop().
+  /// Before start(). Runs at the start and then as often; what it throws is logged. Everything that it uses must
+  /// outlive stop().
   void add(std::string name, std::chrono::seconds every, Job job);
   void start();
   /// Waits for what is running on the thread, not for what waits for DNS.

@@ -17,9 +17,9 @@ void TlsReporter::write() {
 
 OutgoingReport TlsReporter::make(const ReportDay& day, const ReportIdentity& identity) {
   const auto results = records_.results(day);
-  const TlsReport report{identity.hostname, identity.contact, report_id(day, kind(), identity.hostname),
-                         day.domain,        begin_of(day),    end_of(day),
-                         results};
+  const TlsReport report{
+      identity.hostname, identity.contact, report_id(day, kind(), identity.hostname), day.domain, begin_of(day),
+      end_of(day),       results};
   OutgoingReport out;
   out.domain = day.domain;
   out.id = report.id;

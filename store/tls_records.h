@@ -1,6 +1,6 @@
 // What mta remembers of TLS with other servers, in STATE/tls.db: MTA-STS policies (RFC 8461), what hand-overs came to
-// by domain and day until that is reported (TLS-RPT, RFC 8460), and the reports of others about us, DMARC's as well. Nothing that counts
-// is lost with the file but a day's figures.
+// by domain and day until that is reported (TLS-RPT, RFC 8460), and the reports of others about us, DMARC's as well.
+// Nothing that counts is lost with the file but a day's figures.
 #pragma once
 
 #include <cstdint>

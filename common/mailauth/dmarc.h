@@ -25,7 +25,7 @@ struct Record {
   std::optional<Policy> subdomain_policy;        // sp=
   bool strict_dkim = false, strict_spf = false;  // adkim=s, aspf=s
   unsigned percent = 100;
-  std::string reports;                 // rua=, as it was written
+  std::string reports;                // rua=, as it was written
   std::string failure_options = "0";  // fo=
 };
 /// Whether a TXT record is a DMARC record at all (6.6.3).
@@ -45,7 +45,7 @@ struct AuthorPolicy {
   std::string domain;               // as From has it, A-label
   Verdict verdict = Verdict::none;  // temperror and permerror are final
   std::optional<Record> record;
-  std::string record_domain;  // that has the record: the domain, or its organizational domain
+  std::string record_domain;     // that has the record: the domain, or its organizational domain
   Policy policy = Policy::none;  // that holds for this domain: p= or sp=
   std::string reason;
 };
@@ -61,9 +61,9 @@ struct Authenticated {
 struct Judgement {
   std::string domain;
   Verdict verdict = Verdict::none;
-  Policy policy = Policy::none;       // what the domain publishes
-  Policy disposition = Policy::none;  // what it asks for here, after pct=; fail and temperror only
-  bool sampled_out = false;           // pct= made the disposition a weaker one
+  Policy policy = Policy::none;                  // what the domain publishes
+  Policy disposition = Policy::none;             // what it asks for here, after pct=; fail and temperror only
+  bool sampled_out = false;                      // pct= made the disposition a weaker one
   bool dkim_passed = false, spf_passed = false;  // with alignment
   std::string reason;
 };

@@ -17,17 +17,17 @@ namespace postrider {
 
 /// Messages that came to the same thing.
 struct DmarcResult {
-  std::string domain;           // that has the record
-  std::string policy;           // what it says: dmarc_report::policy_text()
-  std::string source;           // IP address
-  std::string disposition;      // what was done: "none", "quarantine" or "reject"
-  std::string dkim, spf;        // "pass" or "fail", with alignment
-  std::string reason;           // type of a reason to do something else than the policy asks for; empty: none
-  std::string comment;          // on the reason
-  std::string header_from;      // domains
-  std::string envelope_from;    // empty: the null reverse-path
-  std::string signatures;       // of DKIM, a line each: "domain selector result"
-  std::string spf_result;       // "scope domain result"
+  std::string domain;         // that has the record
+  std::string policy;         // what it says: dmarc_report::policy_text()
+  std::string source;         // IP address
+  std::string disposition;    // what was done: "none", "quarantine" or "reject"
+  std::string dkim, spf;      // "pass" or "fail", with alignment
+  std::string reason;         // type of a reason to do something else than the policy asks for; empty: none
+  std::string comment;        // on the reason
+  std::string header_from;    // domains
+  std::string envelope_from;  // empty: the null reverse-path
+  std::string signatures;     // of DKIM, a line each: "domain selector result"
+  std::string spf_result;     // "scope domain result"
   uint64_t messages = 1;
 
   /// The same for those that add up.

@@ -12,8 +12,8 @@ namespace postrider::dmarc_report {
 namespace {
 
 constexpr size_t kMaxDepth = 12;
-constexpr size_t kMaxName = 64;              // octets of an element's name
-constexpr size_t kMaxRecords = 50'000;       // of a report
+constexpr size_t kMaxName = 64;                // octets of an element's name
+constexpr size_t kMaxRecords = 50'000;         // of a report
 constexpr uint64_t kMaxCount = 1'000'000'000;  // messages of a record; more is no figure that means anything
 
 /// One record while it is read.
@@ -33,16 +33,16 @@ class ReportParser {
       of(self).text(std::string_view(text, static_cast<size_t>(size)));
     });
     // Whoever declares entities wants them to grow or to be fetched.
-    XML_SetStartDoctypeDeclHandler(parser_.get(), [](void* self, const XML_Char*, const XML_Char*, const XML_Char*, int) {
-      of(self).stop("it declares a document type");
-    });
+    XML_SetStartDoctypeDeclHandler(parser_.get(), [](void* self, const XML_Char*, const XML_Char*, const XML_Char*,
+                                                     int) { of(self).stop("it declares a document type"); });
   }
 
   Result<ReceivedReport> run(std::string_view xml) {
     const bool done = XML_Parse(parser_.get(), xml.data(), static_cast<int>(xml.size()), 1) == XML_STATUS_OK;
     if (!trouble_.empty()) return failure("the report is not read: " + trouble_);
     if (!done) {
-      return failure(fmt::format("the report is no XML: {} in line {}", XML_ErrorString(XML_GetErrorCode(parser_.get())),
+      return failure(fmt::format("the report is no XML: {} in line {}",
+                                 XML_ErrorString(XML_GetErrorCode(parser_.get())),
                                  XML_GetCurrentLineNumber(parser_.get())));
     }
     if (report_.organization.empty() || report_.report_id.empty() || report_.domain.empty() || report_.begin <= 0 ||
@@ -115,8 +115,8 @@ class ReportParser {
     size_t& lines = good ? good_lines_ : bad_lines_;
     if (lines++ >= kMaxReportLines / 2) return;
     (good ? passed_ : failed_) +=
-        fmt::format("{} x {} as {}: dkim={} spf={}, {}{}{}\n", row_.count, row_.source, row_.author, row_.dkim, row_.spf,
-                    row_.disposition, row_.reason.empty() ? "" : ": ", row_.reason);
+        fmt::format("{} x {} as {}: dkim={} spf={}, {}{}{}\n", row_.count, row_.source, row_.author, row_.dkim,
+                    row_.spf, row_.disposition, row_.reason.empty() ? "" : ": ", row_.reason);
   }
 
   static UnixTime time_of(const std::string& word) {

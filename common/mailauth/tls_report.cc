@@ -66,7 +66,7 @@ Json failure_of(const TlsResult& result) {
 std::string word(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? printable_word(found->get_ref<const std::string&>())
-                                                      : std::string();
+                                                     : std::string();
 }
 
 uint64_t number(const Json& object, const char* key) {

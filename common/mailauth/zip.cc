@@ -14,7 +14,8 @@ Result<std::string> unzip(std::string_view octets, size_t max) {
   // libzip keeps only a pointer to the octets, which outlive the archive.
   zip_source_t* source = zip_source_buffer_create(octets.data(), octets.size(), 0, nullptr);
   if (source == nullptr) return broken();
-  const std::unique_ptr<zip_t, void (*)(zip_t*)> archive(zip_open_from_source(source, ZIP_RDONLY, nullptr), &zip_discard);
+  const std::unique_ptr<zip_t, void (*)(zip_t*)> archive(zip_open_from_source(source, ZIP_RDONLY, nullptr),
+                                                         &zip_discard);
   if (!archive) {
     zip_source_free(source);
     return broken();

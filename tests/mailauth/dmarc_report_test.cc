@@ -24,8 +24,8 @@ ReportUri mailto(const std::string& mailbox, uint64_t max = UINT64_MAX) {
 }
 
 TEST(ReportUris, AsTheyAreWritten) {
-  EXPECT_THAT(parse_report_uris("mailto:a@b.test!10m, MAILTO:c%2Cd@b.test , https://b.test/x,ftp://b.test"),
-              ElementsAre(mailto("a@b.test", 10 << 20), mailto("c,d@b.test"), ReportUri{{}, "https://b.test/x"}));
+  EXPECT_THAT(parse_report_uris("mailto:a@b.test!10m, MAILTO:c%21d@b.test , https://b.test/x,ftp://b.test"),
+              ElementsAre(mailto("a@b.test", 10 << 20), mailto("c!d@b.test"), ReportUri{{}, "https://b.test/x"}));
   EXPECT_THAT(parse_report_uris("mailto:a@b.test!5"), ElementsAre(mailto("a@b.test", 5)));
   EXPECT_THAT(parse_report_uris("mailto:a@b.test!99999999999999999t"), ElementsAre(mailto("a@b.test")));
   for (const char* none : {"", ",,,", "mailto:", "mailto:a", "mailto:a@b.test!", "mailto:a@b.test!x", "https://",
@@ -133,7 +133,19 @@ TEST_F(RowTest, APolicyOfNoneDoesNothing) {
 // --- the report
 
 std::vector<DmarcResult> some_results() {
-  DmarcResult good{"example.net", "", "192.0.2.1", "none", "pass", "pass", "", "", "example.net", "example.net", "example.net s1 pass\nother.test s2 fail\n", "mfrom example.net pass", 12};
+  DmarcResult good{"example.net",
+                   "",
+                   "192.0.2.1",
+                   "none",
+                   "pass",
+                   "pass",
+                   "",
+                   "",
+                   "example.net",
+                   "example.net",
+                   "example.net s1 pass\nother.test s2 fail\n",
+                   "mfrom example.net pass",
+                   12};
   good.policy = dmarc_report::policy_text(*dmarc::parse_record("v=DMARC1; p=quarantine"));
   DmarcResult bad = good;
   bad.source = "2001:db8::1";
@@ -150,13 +162,19 @@ std::vector<DmarcResult> some_results() {
 
 std::string some_report() {
   const auto results = some_results();
-  return dmarc_report::format({"mx.example.org", "postmaster@example.org", "dmarc19683dab", {19'683, "example.net", results[0].policy},
-                               1'700'611'200, 1'700'697'599, results});
+  return dmarc_report::format({"mx.example.org",
+                               "postmaster@example.org",
+                               "dmarc19683dab",
+                               {19'683, "example.net", results[0].policy},
+                               1'700'611'200,
+                               1'700'697'599,
+                               results});
 }
 
 TEST(DmarcReport, WhatIsWrittenIsRead) {
   const std::string text = some_report();
-  EXPECT_THAT(text, HasSubstr("<reason><type>local_policy</type><comment>arc=pass &amp; &lt;more&gt;</comment></reason>"));
+  EXPECT_THAT(text,
+              HasSubstr("<reason><type>local_policy</type><comment>arc=pass &amp; &lt;more&gt;</comment></reason>"));
   const auto read = dmarc_report::parse(text);
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->kind, "dmarc");
@@ -182,7 +200,8 @@ TEST(DmarcReport, FitsTheSchema) {
 TEST(DmarcReport, NamespacesAndWhatIsNewAreReadOver) {
   const auto read = dmarc_report::parse(
       "<d:feedback xmlns:d='urn:ietf:params:xml:ns:dmarc-2.0'><d:report_metadata><d:org_name> Big "
-      "Mail </d:org_name><d:report_id>1</d:report_id><d:date_range><d:begin>100</d:begin><d:end>200</d:end></d:date_range>"
+      "Mail "
+      "</d:org_name><d:report_id>1</d:report_id><d:date_range><d:begin>100</d:begin><d:end>200</d:end></d:date_range>"
       "<d:generator>x</d:generator></d:report_metadata><d:policy_published><d:domain>Example.ORG</d:domain>"
       "<d:np>none</d:np></d:policy_published><d:record><d:row><d:source_ip>::1</d:source_ip><d:count>7</d:count>"
       "</d:row></d:record></d:feedback>");

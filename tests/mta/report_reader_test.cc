@@ -60,16 +60,22 @@ TEST_F(ReportReaderTest, DmarcReportsHoweverTheyAreNamed) {
                                           "example.org", "", "", "helo mx.test none", 4}};
   int number = 0;
   const auto xml = [&] {
-    return dmarc_report::format({"Example", "a@b.test", std::to_string(++number), {19'683, "example.org", "p=none"},
-                                 1'700'611'200, 1'700'697'599, results});
+    return dmarc_report::format({"Example",
+                                 "a@b.test",
+                                 std::to_string(++number),
+                                 {19'683, "example.org", "p=none"},
+                                 1'700'611'200,
+                                 1'700'697'599,
+                                 results});
   };
   const auto dmarc_mail = [](const std::string& type, const std::string& octets) {
     return "Subject: Report domain: example.org\r\n Submitter: b.test Report-ID: <1>\r\nMIME-Version: "
-           "1.0\r\nContent-Type: " + type + "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64_encode(octets);
+           "1.0\r\nContent-Type: " +
+           type + "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64_encode(octets);
   };
   EXPECT_TRUE(ReportReader::is_report(dmarc_mail("application/gzip", "")));
-  for (const char* type : {"application/gzip", "application/zip; name=\"b.test!example.org!1!2.zip\"",
-                           "application/octet-stream"})
+  for (const char* type :
+       {"application/gzip", "application/zip; name=\"b.test!example.org!1!2.zip\"", "application/octet-stream"})
     EXPECT_EQ(read(dmarc_mail(type, gzip(xml()))), "ok") << type;
   EXPECT_EQ(read(dmarc_mail("text/xml", "\xef\xbb\xbf" + xml())), "ok");
   EXPECT_EQ(read(mail("gzip", gzip(xml()))), "ok");

@@ -151,7 +151,8 @@ TEST_F(ReporterTest, DmarcGoesToWhoAsksAndConsents) {
   EXPECT_EQ(sent_[1].to, "b@one.test");
   const OutgoingReport& report = sent_[0];
   EXPECT_EQ(report.file, "mx.example.org!example.net!1699920000!1700006399!" + report.id + ".xml.gz");
-  EXPECT_EQ(report.subject, "Report Domain: example.net Submitter: mx.example.org Report-ID: <" + report.id + "@mx.example.org>");
+  EXPECT_EQ(report.subject,
+            "Report Domain: example.net Submitter: mx.example.org Report-ID: <" + report.id + "@mx.example.org>");
   EXPECT_EQ(report.media, "application/gzip");
   EXPECT_FALSE(report.waives_tls);
   const auto read = dmarc_report::parse(gunzip(report.octets, 100'000).value());
@@ -186,7 +187,8 @@ TEST_F(ReporterTest, AReportThatIsMadeAgainHasTheSameId) {
   ASSERT_THAT(sent_, SizeIs(4));
   EXPECT_EQ(sent_[0].id, sent_[1].id);
   EXPECT_NE(sent_[0].id, sent_[2].id);
-  EXPECT_EQ(sent_[0].id, report_id({19'675, "example.net", "adkim=r; aspf=r; p=none; sp=none; pct=100; fo=0"}, "dmarc", "mx.example.org"));
+  EXPECT_EQ(sent_[0].id, report_id({19'675, "example.net", "adkim=r; aspf=r; p=none; sp=none; pct=100; fo=0"}, "dmarc",
+                                   "mx.example.org"));
 }
 
 }  // namespace

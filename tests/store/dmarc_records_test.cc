@@ -12,8 +12,19 @@ using testing::IsEmpty;
 using testing::SizeIs;
 
 DmarcResult result(const std::string& domain, const std::string& source, const std::string& disposition = "none") {
-  return {domain, "p=none", source, disposition, "pass", "fail", "", "", domain, "list.test", "example.net s pass\n",
-          "mfrom list.test pass", 2};
+  return {domain,
+          "p=none",
+          source,
+          disposition,
+          "pass",
+          "fail",
+          "",
+          "",
+          domain,
+          "list.test",
+          "example.net s pass\n",
+          "mfrom list.test pass",
+          2};
 }
 
 TEST(DmarcRecords, MessagesThatCameToTheSameAddUp) {
