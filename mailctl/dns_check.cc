@@ -193,10 +193,10 @@ void check_tls_report(Resolver& resolver, const std::string& domain, Report& rep
   const std::string name = "_smtp._tls." + domain;
   const DnsAnswer answer = resolver.ask(name, DnsType::txt);
   if (silent(answer, name, report)) return;
-  if (!tls_report::mailboxes(answer).empty())
+  if (!tls_report::uris(answer).empty())
     return report.fine("TLS-RPT", fmt::format("{} says where reports on TLS go.", name));
   if (answer.nothing()) return;  // it may be done without
-  report.warning("TLS-RPT", fmt::format("The TLS-RPT record of {} names no mailbox that reports could go to.", domain),
+  report.warning("TLS-RPT", fmt::format("The TLS-RPT record of {} names nothing that reports could go to.", domain),
                  fmt::format("Write: {}", store::zone_line(name, "v=TLSRPTv1; rua=mailto:postmaster@" + domain)));
 }
 

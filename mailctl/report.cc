@@ -20,7 +20,7 @@ void add_list(CLI::App& noun, Context& context) {
   describe(
       *command,
       "Lists the reports that came, the newest first: who reports, about which domain of this server, and how many "
-      "connections were as they have to be and how many were not.",
+      "connections (tls) or messages (dmarc) were as they have to be and how many were not.",
       "  mailctl report list\n  mailctl report list example.org --limit 100\n");
   command->add_option("DOMAIN", options->domain, "Only about this domain.");
   command->add_option("--limit", options->limit, "How many at most; 30 unless said.")->type_name("COUNT");
@@ -81,10 +81,12 @@ void add_show(CLI::App& noun, Context& context) {
 
 void add_report_commands(CLI::App& app, Context& context) {
   CLI::App* noun = app.add_subcommand("report", "What others report of this server's domains.");
-  describe(*noun,
-           "Reports that other servers send about mail to the domains of this one (TLS-RPT, RFC 8460). They are read "
-           "when they come to the mailbox that the domain's record names, and lie there as well.",
-           "  mailctl report list\n  mailctl report show ID\n");
+  describe(
+      *noun,
+      "Reports that other servers send about mail to the domains of this one (TLS-RPT, RFC 8460) and in their name "
+      "(DMARC, RFC 7489). They are read when they come to the mailbox that the domain's record names, and lie there "
+      "as well.",
+      "  mailctl report list\n  mailctl report show ID\n");
   noun->require_subcommand(1);
   add_list(*noun, context);
   add_show(*noun, context);

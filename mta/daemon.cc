@@ -23,7 +23,9 @@ std::string hint_path(const Config& config) {
 MtaDaemon::MtaDaemon(config::LoadOptions options, Config config)
     : options_(std::move(options)), config_(std::move(config)), server_(loops_of(config_), limits()) {}
 
-MtaDaemon::~MtaDaemon() = default;
+MtaDaemon::~MtaDaemon() {
+  if (rounds_) rounds_->stop();  // it uses all the rest
+}
 
 net::ConnectionLimits MtaDaemon::limits() const {
   net::ConnectionLimits limits;
@@ -50,10 +52,36 @@ OwnMail MtaDaemon::own_mail() {
   return {system_mail(), config_.reports.from, *directory_, *queue_, accept, *signer_, clock_};
 }
 
-TlsReporter::Identity MtaDaemon::report_identity() {
+ReportIdentity MtaDaemon::report_identity() {
   OwnMail mail = own_mail();
   std::lock_guard lock(mutex_);
-  return {config_.server.hostname, mail.sender(), config_.reports.tls == "on"};
+  ReportIdentity identity{config_.server.hostname, mail.sender(), {}, {}};
+  identity.sends = [reports = config_.reports](std::string_view kind) {
+    return (kind == "tls" ? reports.tls : reports.dmarc) == "on";
+  };
+  identity.is_ours = [this](const std::string& domain) {
+    return directory_->with([&](store::Directory& directory) { return directory.has_domain(domain); });
+  };
+  return identity;
+}
+
+/// What is done now and then, on a thread of its own.
+void MtaDaemon::start_rounds() {
+  auto ask = [this](std::string name, DnsType type) { return report_router_->resolver().ask(std::move(name), type); };
+  auto post = [this, tls = net::TlsClientContext::make()](std::string url, std::string type, std::string octets) {
+    return report_router_->post(std::move(url), std::move(type), std::move(octets), tls);
+  };
+  auto send = [this](const OutgoingReport& report) { return own_mail().send(report); };
+  rounds_->add("reports_written", Reporter::kWriteInterval, [this]() -> asio::awaitable<void> {
+    reporter_->write();
+    co_return;
+  });
+  rounds_->add("reports_sent", Reporter::kSendInterval,
+               [this, ways = Reporter::Ways{ask, send, post}]() -> asio::awaitable<void> {
+                 const ReportIdentity identity = report_identity();
+                 co_await reporter_->send_due(identity, ways);
+               });
+  rounds_->start();
 }
 
 DropReader::Options MtaDaemon::drop_options() const {
@@ -74,6 +102,7 @@ QueueRunner::Options MtaDaemon::queue_options() const {
   options.schedule.delay_warning = config_.queue.delay_warning;
   options.history = config_.queue.history;
   options.deliverers = config_.queue.deliverers;
+  options.signer = signer_.get();
   return options;
 }
 
@@ -165,10 +194,14 @@ Result<void> MtaDaemon::open_store() {
     forwarding_ = std::make_unique<Forwarding>(config_.server.state, *directory_, clock_);
     forwarding_->configure({config_.server.hostname, config_.forward.srs == "on"});
     maintenance_ = std::make_unique<store::Maintenance>(*accounts_, clock_, maintenance_options());
+    signer_ = std::make_unique<Signer>(config_.server.state, clock_);
     queue_ = std::make_unique<QueueRunner>(
         queue_options(), *accounts_, *directory_, [this](const net::Hint& hint) { hints_->send(hint); }, clock_);
-    reporter_ = std::make_unique<TlsReporter>(config_.server.state, clock_);
-    auto relay = Relay::make(config_, *queue_, *reporter_, *forwarding_, clock_);
+    tls_reporter_ = std::make_unique<TlsReporter>(config_.server.state, clock_);
+    dmarc_reporter_ = std::make_unique<DmarcReporter>(config_.server.state, clock_);
+    reporter_ =
+        std::make_unique<Reporter>(clock_, std::vector<ReportSource*>{tls_reporter_.get(), dmarc_reporter_.get()});
+    auto relay = Relay::make(config_, *queue_, *tls_reporter_, *forwarding_, clock_);
     if (!relay) return tl::unexpected(relay.error());
     relay_ = relay->get();
     queue_->set_remote(std::move(*relay));
@@ -185,13 +218,17 @@ Result<void> MtaDaemon::open_store() {
       return [resolver](std::string name, DnsType type) { return resolver->ask(std::move(name), type); };
     });
     checks_ = std::make_unique<InboundChecks>(*check_dns_, *workers_, clock_);
-    signer_ = std::make_unique<Signer>(config_.server.state, clock_);
+    checks_->count_with(dmarc_reporter_.get());
     service_->authenticate_with(checks_.get(), signer_.get());
-    report_reader_ = std::make_unique<ReportReader>(reporter_->records(), *directory_, *workers_, clock_);
+    report_reader_ = std::make_unique<ReportReader>(tls_reporter_->records(), *directory_, *workers_, clock_);
     service_->read_reports_with(report_reader_.get());
     service_->look_up_with(check_dns_.get());
     service_->restore_senders_with(forwarding_.get());
     service_->ask_for_passwords(pam_.get());
+    auto router = router_settings(config_);
+    if (!router) return tl::unexpected(router.error());
+    rounds_ = std::make_unique<Rounds>();
+    report_router_ = std::make_unique<Router>(rounds_->loop(), std::move(*router));
   } catch (const std::exception& error) {
     return failure(fmt::format("The daemon cannot begin to work in {}: {}", config_.server.state, error.what()));
   }
@@ -210,20 +247,19 @@ void MtaDaemon::run() {
                                [this](const net::Hint&) { queue_->wake(); });
   queue_->start();
   drop_->start();
-  reporter_->start([this] { return report_identity(); },
-                   [this](asio::io_context& loop) -> TlsReporter::Ask {
-                     auto resolver =
-                         std::make_shared<Resolver>(loop, dns_settings(config_.dns.server, config_.dns.trust_anchor));
-                     return [resolver](std::string name, DnsType type) { return resolver->ask(std::move(name), type); };
-                   },
-                   [this](const OutgoingReport& report) { return own_mail().send(report); });
+  start_rounds();
   for (const Port& port : ports()) {
     if (port.number == 0) continue;
     log_info("listening", {{"role", to_string(port.role)}, {"address", port.address}, {"port", port.number}});
   }
   net::notify_service_manager("READY=1");
   server_.run();
-  reporter_->stop();
+  rounds_->stop();
+  try {
+    reporter_->write();
+  } catch (const std::exception& error) {
+    log_error("reports_lost", {{"reason", error.what()}});
+  }
   drop_->stop();
   queue_->stop();
   log_info("stopped", {});
@@ -261,6 +297,9 @@ void MtaDaemon::reload() {
   forwarding_->configure({config_.server.hostname, config_.forward.srs == "on"});
   queue_->configure(queue_options());
   if (auto done = relay_->configure(config_); !done) log_error("reload_failed", {{"reason", done.error().message}});
+  if (auto router = router_settings(config_)) {
+    asio::post(rounds_->loop(), [this, settings = std::move(*router)] { report_router_->configure(settings); });
+  }
   drop_->configure(drop_options());
   service_->configure(std::move(*settings));
   policy_server_->configure(config_);

@@ -15,13 +15,17 @@
 #include "common/net/hint.h"
 #include "common/net/server.h"
 #include "common/net/worker_pool.h"
+#include "mta/dmarc_reporter.h"
 #include "mta/drop_reader.h"
 #include "mta/forwarding.h"
 #include "mta/own_mail.h"
 #include "mta/policy_server.h"
 #include "mta/queue_runner.h"
 #include "mta/relay.h"
+#include "mta/relay_route.h"
 #include "mta/report_reader.h"
+#include "mta/reporter.h"
+#include "mta/rounds.h"
 #include "mta/smtp_service.h"
 #include "mta/tls_reporter.h"
 #include "store/accounts.h"
@@ -60,7 +64,8 @@ class MtaDaemon {
   DropReader::Options drop_options() const;
   SystemMail system_mail() const;
   OwnMail own_mail();
-  TlsReporter::Identity report_identity();
+  ReportIdentity report_identity();
+  void start_rounds();
   store::Maintenance::Options maintenance_options();
   net::ConnectionLimits limits() const;
   std::vector<Port> ports() const;
@@ -78,18 +83,22 @@ class MtaDaemon {
   std::unique_ptr<store::DirectoryService> directory_;
   std::unique_ptr<store::Maintenance> maintenance_;
   std::unique_ptr<Forwarding> forwarding_;
-  std::unique_ptr<TlsReporter> reporter_;
+  std::unique_ptr<TlsReporter> tls_reporter_;
+  std::unique_ptr<DmarcReporter> dmarc_reporter_;
+  std::unique_ptr<Reporter> reporter_;
+  std::unique_ptr<Signer> signer_;
   std::unique_ptr<QueueRunner> queue_;
   std::unique_ptr<CheckDns> check_dns_;
   Relay* relay_ = nullptr;  // queue_'s
   std::unique_ptr<DropReader> drop_;
   std::unique_ptr<net::WorkerPool> workers_, password_workers_;
   std::unique_ptr<InboundChecks> checks_;
-  std::unique_ptr<Signer> signer_;
   std::unique_ptr<ReportReader> report_reader_;
   std::unique_ptr<SmtpService> service_;
   std::unique_ptr<PolicyServer> policy_server_;
-  std::mutex mutex_;  // of config_, once there are threads
+  std::unique_ptr<Rounds> rounds_;
+  std::unique_ptr<Router> report_router_;  // of its loop
+  std::mutex mutex_;                       // of config_, once there are threads
   bool stopping_ = false;
 };
 

@@ -187,6 +187,7 @@ store::QueueId Settler::send(const store::QueuedMessage& original, Report report
   if (original.tls == TlsNeed::required) message.tls = TlsNeed::required;  // what it tells is as confidential
   message.eight_bit = has_8bit(text);
   store::Spool body(options.spool_directory);
+  if (options.signer != nullptr) body.append(options.signer->sign_own(options.system.hostname, text));
   body.append(text);
   body.sync();
   message.body = std::make_shared<const store::Spool>(std::move(body));

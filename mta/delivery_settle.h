@@ -11,6 +11,7 @@
 
 #include "mta/bounce.h"
 #include "mta/outcome.h"
+#include "mta/signer.h"
 #include "mta/system_mail.h"
 #include "store/directory_service.h"
 #include "store/queue.h"
@@ -37,6 +38,7 @@ class Settler {
     SystemMail system;            // who reports (its hostname), and where reports to users of this machine go
     std::string spool_directory;  // for reports, which in fact stay in memory
     Schedule schedule;
+    Signer* signer = nullptr;  // of reports; null: they go unsigned
   };
 
   /// next_id: ids for reports; from any thread.

@@ -7,6 +7,8 @@
 
 #include "common/base/log.h"
 #include "common/base/random.h"
+#include "common/mailauth/dmarc_report.h"
+#include "mta/dmarc_reporter.h"
 
 namespace postrider {
 namespace {
@@ -15,10 +17,13 @@ namespace status = smtp::status;
 
 constexpr std::string_view kOff = "off";
 
+}  // namespace
+
 /// One message on its way through the checks.
 struct Examination {
   Examination(const CheckedMessage& message, const Config& config, UnixTime now)
-      : wants_spf(config.checks.spf != kOff),
+      : enforces_dmarc(config.checks.dmarc == "enforce"),
+        wants_spf(config.checks.spf != kOff),
         wants_dkim(config.checks.dkim != kOff),
         wants_dmarc(config.checks.dmarc != kOff),
         client(IpAddress::parse(message.client)),
@@ -36,7 +41,7 @@ struct Examination {
 
   bool look_up(DnsLookups& lookups);
 
-  const bool wants_spf, wants_dkim, wants_dmarc;
+  const bool enforces_dmarc, wants_spf, wants_dkim, wants_dmarc;
   const std::optional<IpAddress> client;
   spf::Query query;
   dkim::Verification signatures;
@@ -44,6 +49,7 @@ struct Examination {
   std::vector<std::string> authors;
   std::vector<dmarc::AuthorPolicy> policies;  // of the authors, when all are known
   AuthenticationResults results;
+  std::optional<spf::Judgement> spf;  // of MAIL FROM, whether it is to be shown or not
 };
 
 /// Everything that needs DNS, as far as its answers are known; all that is missing is asked at once. False: not done
@@ -69,6 +75,8 @@ bool Examination::look_up(DnsLookups& lookups) {
   if (done && policies.empty()) policies = std::move(found);
   return done;
 }
+
+namespace {
 
 /// The body's hashes and the signatures; for a worker thread.
 void verify_body(Examination& examination, const CheckedMessage& message) {
@@ -138,6 +146,20 @@ bool wants_quarantine(const AuthenticationResults& results) {
   });
 }
 
+/// What is done with the message, and why something else than the domain asks for.
+dmarc_report::Message reported(const Examination& examination, const dmarc::Judgement& judgement) {
+  dmarc_report::Message row;
+  const bool failed = judgement.verdict == dmarc::Verdict::fail;
+  if (failed && examination.enforces_dmarc) row.disposition = judgement.disposition;
+  if (failed && !examination.enforces_dmarc && judgement.disposition != dmarc::Policy::none) {
+    row.reason = "local_policy";
+    row.comment = "policies are noted here, not enforced";
+  } else if (judgement.sampled_out) {
+    row.reason = "sampled_out";
+  }
+  return row;
+}
+
 std::string summary_of(const AuthenticationResults& results) {
   std::string text;
   if (results.mail_from) text += fmt::format("spf={}", spf::to_string(results.mail_from->verdict));
@@ -184,6 +206,7 @@ asio::awaitable<CheckOutcome> InboundChecks::check(std::shared_ptr<const Checked
   if (examination->wants_dkim) results.dkim = examination->signatures.results();
   CheckOutcome outcome;
   outcome.refusal = refusal_of(*examination, *message, *config);
+  examination->spf = results.mail_from;
   if (!examination->wants_spf) results.mail_from.reset(), results.helo_spf.reset();
   results.more = message->client_results;
   const bool anything =
@@ -194,7 +217,26 @@ asio::awaitable<CheckOutcome> InboundChecks::check(std::shared_ptr<const Checked
     outcome.junk = true;
     outcome.summary += " junk=dmarc";
   }
+  if (reporter_ != nullptr && config->reports.dmarc == "on" && !message->is_report)
+    count(*examination, *message, outcome);
   co_return outcome;
+}
+
+/// What is told to come again is counted when it does.
+void InboundChecks::count(const Examination& examination, const CheckedMessage& message,
+                          const CheckOutcome& outcome) const {
+  if (outcome.refusal && outcome.refusal->code / 100 == 4) return;
+  const spf::Judgement none;
+  const auto& spf = examination.spf ? *examination.spf : none;
+  for (size_t i = 0; i < examination.results.dmarc.size(); ++i) {
+    const dmarc::AuthorPolicy& author = examination.policies[i];
+    if (!author.record || author.record->reports.empty()) continue;
+    dmarc_report::Message row = reported(examination, examination.results.dmarc[i]);
+    row.source = examination.client ? examination.client->to_string() : message.client;
+    row.envelope_from = message.sender.substr(message.sender.rfind('@') + 1);
+    reporter_->count(
+        dmarc_report::result_of(row, author, examination.results.dmarc[i], {spf, examination.signatures.results()}));
+  }
 }
 
 }  // namespace postrider

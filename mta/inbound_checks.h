@@ -19,6 +19,9 @@
 
 namespace postrider {
 
+class DmarcReporter;
+struct Examination;
+
 struct CheckedMessage {
   std::string client;  // IP address as text
   std::string helo;
@@ -28,6 +31,7 @@ struct CheckedMessage {
   std::shared_ptr<const store::Spool> spool;
   uint64_t body_offset = 0;                 // in the spool
   std::vector<std::string> client_results;  // see ClientFacts
+  bool is_report = false;                   // nobody is told of mail that tells somebody: that would go on for ever
 };
 
 struct CheckOutcome {
@@ -46,11 +50,16 @@ class InboundChecks {
   /// found out is temperror.
   asio::awaitable<CheckOutcome> check(std::shared_ptr<const CheckedMessage> message,
                                       std::shared_ptr<const Config> config);
+  /// Before the first check: who counts what DMARC came to. It must outlive this.
+  void count_with(DmarcReporter* reporter) { reporter_ = reporter; }
 
  private:
+  void count(const Examination& examination, const CheckedMessage& message, const CheckOutcome& outcome) const;
+
   CheckDns& dns_;
   net::WorkerPool& workers_;
   const Clock& clock_;
+  DmarcReporter* reporter_ = nullptr;
 };
 
 }  // namespace postrider

@@ -24,8 +24,9 @@ std::string format_head(const OutgoingReport& report, const std::string& from, c
                         const std::string& boundary, UnixTime now) {
   return fmt::format(
       "From: <{}>\r\nTo: <{}>\r\nDate: {}\r\nMessage-ID: {}\r\nSubject: {}\r\n{}Auto-Submitted: auto-generated\r\n"
-      "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=\"{}\"; boundary=\"{}\"\r\n",
-      from, report.to, format_date_time(now), message_id, report.subject, report.fields, report.type, boundary);
+      "MIME-Version: 1.0\r\nContent-Type: multipart/{}; boundary=\"{}\"\r\n",
+      from, report.to, format_date_time(now), message_id, report.subject, report.fields,
+      report.report_type.empty() ? "mixed" : fmt::format("report; report-type=\"{}\"", report.report_type), boundary);
 }
 
 std::string format_body(const OutgoingReport& report, const std::string& boundary) {
@@ -70,20 +71,15 @@ bool OwnMail::send(const OutgoingReport& report) {
   message.id = acceptor.next_id();
   message.accepted = clock.unix_time();
   message.kind = store::MailKind::report;
-  message.tls = TlsNeed::waived;  // it may be about TLS that does not work (RFC 8460 3)
+  if (report.waives_tls) message.tls = TlsNeed::waived;
   const std::string author = sender();
   message.message_id = fmt::format("<{}@{}>", report.id, system.hostname);
   const std::string boundary = "=_" + store::queue_id_text(message.id);
   const std::string head = format_head(report, author, message.message_id, boundary, message.accepted);
   const std::string body = format_body(report, boundary);
-  MessageToSign to_sign;
-  to_sign.sender_domain = author.substr(author.rfind('@') + 1);
-  to_sign.head = head;
-  auto unsigned_body = std::make_shared<store::Spool>(acceptor.spool_directory());
-  unsigned_body->append(std::string_view(body).substr(2));
-  to_sign.spool = std::move(unsigned_body);
   store::Spool spool(acceptor.spool_directory());
-  spool.append(signer.sign(to_sign) + head + body);
+  spool.append(signer.sign_own(author.substr(author.rfind('@') + 1), head + body));
+  spool.append(head + body);
   spool.sync();
   message.body = std::make_shared<const store::Spool>(std::move(spool));
   auto answer = std::make_shared<std::promise<Acceptance>>();

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "mta/acceptor.h"
+#include "mta/reporter.h"
 #include "mta/signer.h"
 #include "mta/system_mail.h"
-#include "mta/tls_reporter.h"
 #include "store/directory_service.h"
 
 namespace postrider {

@@ -19,6 +19,7 @@ Settler::Options settler_options(const QueueRunner::Options& options) {
   made.system = options.system;
   made.spool_directory = options.state + "/spool";
   made.schedule = options.schedule;
+  made.signer = options.signer;
   return made;
 }
 

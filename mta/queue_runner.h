@@ -44,6 +44,7 @@ class QueueRunner final : public Acceptor {
     Schedule schedule;
     Seconds history{14 * 86'400};  // how long the ledger is kept
     size_t deliverers = 2;
+    Signer* signer = nullptr;  // of bounces; null: they go unsigned. Must outlive the runner
   };
 
   /// Opens the queue. Throws SqliteError. Everything must outlive the runner.

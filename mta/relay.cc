@@ -61,7 +61,9 @@ Result<void> set_smart_host(const Config::Relay& relay, RouterSettings& router) 
   return {};
 }
 
-Result<RouterSettings> router_of(const Config& config) {
+}  // namespace
+
+Result<RouterSettings> router_settings(const Config& config) {
   RouterSettings router;
   router.hostname = config.server.hostname;
   router.ours = listening_endpoints(config.smtp.address, config.smtp.port);
@@ -84,8 +86,6 @@ Result<RouterSettings> router_of(const Config& config) {
   return router;
 }
 
-}  // namespace
-
 struct Relay::Setup {
   RouterSettings router;
   RelaySettings links;
@@ -94,7 +94,7 @@ struct Relay::Setup {
 
 Result<Relay::Setup> Relay::setup_of(const Config& config) {
   Setup setup;
-  auto router = router_of(config);
+  auto router = router_settings(config);
   if (!router) return tl::unexpected(router.error());
   setup.router = std::move(*router);
   setup.links.hostname = config.server.hostname;

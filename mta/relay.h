@@ -6,8 +6,12 @@
 #include "common/base/result.h"
 #include "common/config/config.h"
 #include "mta/relay_queue.h"
+#include "mta/relay_route.h"
 
 namespace postrider {
+
+/// What the configuration says of where mail goes. The error is a sentence: a file that cannot be read.
+Result<RouterSettings> router_settings(const Config& config);
 
 class Forwarding;
 class QueueRunner;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/config/route.h"
+#include "common/http/http.h"
 #include "common/mailauth/tls_policy.h"
 #include "common/net/tls.h"
 #include "mta/outcome.h"
@@ -66,7 +67,7 @@ struct RouterSettings {
   config::TlsLevel smart_host_tls = config::TlsLevel::opportunistic;
   std::shared_ptr<const RelayLogin> smart_host_login;
   uint16_t port = 25;
-  uint16_t https_port = 443;       // of MTA-STS policies
+  uint16_t https_port = 443;       // of MTA-STS policies and reports
   bool private_addresses = false;  // DNS is an internal network's: what it names may be dialled
   DnsSettings dns;
 };
@@ -88,9 +89,20 @@ class Router {
   asio::awaitable<RelayAddresses> addresses(SmtpRoutePtr route, TlsNeed need = TlsNeed::as_policy);
   /// The text of a domain's MTA-STS policy (RFC 8461 3.3), from its web server, whose certificate must be good.
   asio::awaitable<FetchedPolicy> fetch_policy(std::string domain, std::shared_ptr<net::TlsClientContext> tls);
+  /// Sends a report (RFC 8460 3: whatever the certificate, since it may be about that). The error says why not.
+  asio::awaitable<Result<void>> post(std::string url, std::string type, std::string octets,
+                                     std::shared_ptr<net::TlsClientContext> tls);
 
  private:
   struct Lookup;
+  struct HttpsRequest {
+    std::string host;
+    uint16_t port = 0;
+    std::string octets;
+    bool verified = true;  // only where the certificate is good
+  };
+  using HttpsAnswer = tl::expected<http::Response, StsTrouble>;
+  asio::awaitable<HttpsAnswer> exchange(HttpsRequest request, std::shared_ptr<net::TlsClientContext> tls);
   SmtpRoutePtr find_configured(const config::RouteTarget& target, bool smart_host, const std::string& domain) const;
   SmtpRoutePtr find_literal(const std::string& domain) const;
   asio::awaitable<SmtpRoutePtr> find_mx(std::string domain);

@@ -1,4 +1,5 @@
-// Reports of other servers about our domains (TLS-RPT, RFC 8460 5.3), read while they pass into the mailbox.
+// Reports of other servers about our domains (TLS-RPT, RFC 8460 5.3; DMARC, RFC 7489 7.2), read while they pass into
+// the mailbox.
 #pragma once
 
 #include <memory>
@@ -23,7 +24,7 @@ class ReportReader {
                const Clock& clock)
       : records_(records), directory_(directory), workers_(workers), clock_(clock) {}
 
-  /// Whether the header is that of a report.
+  /// Whether the header is that of a report: the field of TLS-RPT, or the Subject of both.
   static bool is_report(std::string_view head);
   /// Reads it on a worker thread; nobody waits. What cannot be read is logged.
   void take(std::shared_ptr<const store::Spool> message);

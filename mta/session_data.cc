@@ -243,6 +243,7 @@ asio::awaitable<void> Session::check() {
   if (transaction.mail.reverse_path) message->sender = sender_for_dns(*transaction.mail.reverse_path);
   message->head = transaction.head;
   message->head_whole = transaction.head_whole;
+  message->is_report = transaction.is_report;
   message->spool = transaction.message->spool();
   message->body_offset = transaction.stored_head;
   if (facts_) message->client_results = facts_->results;

@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/mail/address.h"
+#include "common/mail/header.h"
 #include "common/mailauth/dmarc.h"
 
 namespace postrider {
@@ -27,6 +28,24 @@ std::string Signer::sign(const MessageToSign& message) {
       offset += piece.size();
     }
     return dkim::sign_message(message.head, body.finish(), *keys, clock_.unix_time());
+  } catch (const std::exception& error) {
+    log_error("dkim_not_signed", {{"reason", error.what()}});
+    return {};
+  }
+}
+
+std::string Signer::sign_own(std::string author, std::string_view message) {
+  try {
+    Keys keys = keys_of(author);
+    while (keys->empty() && author.find('.') != std::string::npos) {
+      author.erase(0, author.find('.') + 1);
+      keys = keys_of(author);
+    }
+    if (keys->empty()) return {};
+    const size_t head = header_block_size(message);
+    dkim::BodyHash body;
+    body.feed(message.substr(head));
+    return dkim::sign_message(message.substr(0, head), body.finish(), *keys, clock_.unix_time());
   } catch (const std::exception& error) {
     log_error("dkim_not_signed", {{"reason", error.what()}});
     return {};

@@ -32,6 +32,9 @@ class Signer {
   /// names one alone, for that of MAIL FROM otherwise. Blocks; from any thread. A failure is logged: the mail goes
   /// unsigned.
   std::string sign(const MessageToSign& message);
+  /// The same for a whole message that this server writes itself. author: the domain of its From; where that has no
+  /// keys, as a host's name has none, a domain above it signs, which DMARC takes for the same one.
+  std::string sign_own(std::string author, std::string_view message);
 
  private:
   using Keys = std::shared_ptr<const std::vector<dkim::SigningKey>>;

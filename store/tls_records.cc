@@ -101,16 +101,16 @@ void TlsRecords::count(int64_t day, std::span<const TlsResult> results) {
   if (database_.wal_pages() > kWalPages) database_.checkpoint();
 }
 
-std::vector<TlsRecords::Day> TlsRecords::unreported(int64_t before, size_t most) {
+std::vector<ReportDay> TlsRecords::unreported(int64_t before, size_t most) {
   std::lock_guard lock(mutex_);
   database_.prepare("DELETE FROM result WHERE day < ?1").bind(before - kDaysKept).run();
-  std::vector<Day> days;
+  std::vector<ReportDay> days;
   Rows rows(database_.prepare("SELECT DISTINCT day, domain FROM result WHERE day < ?1 LIMIT ?2").bind(before, most));
-  while (rows.next()) days.push_back({rows->integer(0), std::string(rows->text(1))});
+  while (rows.next()) days.push_back({rows->integer(0), std::string(rows->text(1)), {}});
   return days;
 }
 
-std::vector<TlsResult> TlsRecords::results(const Day& day) {
+std::vector<TlsResult> TlsRecords::results(const ReportDay& day) {
   std::lock_guard lock(mutex_);
   std::vector<TlsResult> results;
   Rows rows(database_
@@ -125,7 +125,7 @@ std::vector<TlsResult> TlsRecords::results(const Day& day) {
   return results;
 }
 
-void TlsRecords::forget(const Day& day) {
+void TlsRecords::forget(const ReportDay& day) {
   std::lock_guard lock(mutex_);
   database_.prepare("DELETE FROM result WHERE day = ?1 AND domain = ?2").bind(day.day, day.domain).run();
 }

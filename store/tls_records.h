@@ -1,6 +1,6 @@
 // What mta remembers of TLS with other servers, in STATE/tls.db: MTA-STS policies (RFC 8461), what hand-overs came to
-// by domain and day until that is reported (TLS-RPT, RFC 8460), and the reports of others about us. Nothing that counts
-// is lost with the file but a day's figures.
+// by domain and day until that is reported (TLS-RPT, RFC 8460), and the reports of others about us, DMARC's as well.
+// Nothing that counts is lost with the file but a day's figures.
 #pragma once
 
 #include <cstdint>
@@ -42,14 +42,10 @@ class TlsRecords {
 
   /// day: since 1970. What is beyond the limits is not counted.
   void count(int64_t day, std::span<const TlsResult> results);
-  struct Day {
-    int64_t day = 0;
-    std::string domain;
-  };
   /// Days before this one with results that were not reported; days long past are forgotten.
-  std::vector<Day> unreported(int64_t before, size_t most);
-  std::vector<TlsResult> results(const Day& day);
-  void forget(const Day& day);
+  std::vector<ReportDay> unreported(int64_t before, size_t most);
+  std::vector<TlsResult> results(const ReportDay& day);
+  void forget(const ReportDay& day);
 
   /// False: it was there already.
   bool add_report(const ReceivedReport& report);

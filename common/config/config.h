@@ -139,7 +139,8 @@ struct Config {
   };
 
   struct Reports {
-    std::string tls = "on";  // TLS-RPT to other domains
+    std::string tls = "on";     // TLS-RPT to other domains
+    std::string dmarc = "off";  // DMARC's aggregate reports to other domains
     std::string from = "postmaster";
   };
 

@@ -109,6 +109,14 @@ std::string format_request(const std::string& host, const std::string& path) {
       path, host);
 }
 
+std::string format_post(const std::string& host, const std::string& path, std::string_view type,
+                        std::string_view body) {
+  return fmt::format(
+      "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Postrider\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
+      "Connection: close\r\n\r\n{}",
+      path, host, type, body.size(), body);
+}
+
 Result<std::optional<Response>> parse_response(std::string_view octets, bool ended, size_t max_body) {
   auto found = find_head(octets);
   if (!found) return tl::unexpected(found.error());

@@ -1,5 +1,5 @@
-// The little of HTTP/1.1 (RFC 9112) that policies need: one GET asked, one GET answered, then the connection ends.
-// Pure.
+// The little of HTTP/1.1 (RFC 9112) that policies and reports need: one request asked, one answered, then the
+// connection ends. Pure.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +22,7 @@ struct Request {
 /// octets: what has come so far. Nothing: more is needed. The error says what is wrong, and that is the end of it.
 Result<std::optional<Request>> parse_request(std::string_view octets);
 std::string format_request(const std::string& host, const std::string& path);
+std::string format_post(const std::string& host, const std::string& path, std::string_view type, std::string_view body);
 
 struct Response {
   int status = 0;

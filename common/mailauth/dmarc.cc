@@ -16,6 +16,8 @@ namespace {
 
 using dkim::find_tag;
 
+constexpr size_t kMaxFailureOptions = 16;  // octets of fo=
+
 std::optional<Policy> parse_policy(std::string_view text) {
   for (Policy policy : {Policy::none, Policy::quarantine, Policy::reject}) {
     if (iequals(text, to_string(policy))) return policy;
@@ -100,9 +102,10 @@ Result<Record> parse_record(std::string_view text) {
   const auto parsed = policy == nullptr ? std::nullopt : parse_policy(policy->value);
   const auto* subdomains = find_tag(*tags, "sp");
   const bool bad_subdomains = subdomains != nullptr && !parse_policy(subdomains->value);
+  if (const auto* reports = find_tag(*tags, "rua")) record.reports = reports->value;
   if (!parsed || bad_subdomains) {
     // Whoever asks for reports gets them: then the policy is taken to be none (6.6.3).
-    if (find_tag(*tags, "rua") == nullptr) return failure("p= is no policy");
+    if (record.reports.empty()) return failure("p= is no policy");
     return record;
   }
   record.policy = *parsed;
@@ -116,6 +119,12 @@ Result<Record> parse_record(std::string_view text) {
   if (const auto* percent = find_tag(*tags, "pct")) {
     const auto number = parse_number<unsigned>(percent->value);
     if (number && *number <= 100) record.percent = *number;
+  }
+  const auto* options = find_tag(*tags, "fo");
+  const auto is_option = [](char c) { return c == '0' || c == '1' || c == 'd' || c == 's' || c == ':'; };
+  if (options != nullptr && options->value.size() <= kMaxFailureOptions &&
+      std::all_of(options->value.begin(), options->value.end(), is_option)) {
+    record.failure_options = options->value;
   }
   return record;
 }
@@ -154,6 +163,7 @@ std::optional<AuthorPolicy> find_policy(const std::string& author_domain, DnsLoo
   } else if (record.kind == Found::Kind::record) {
     found.policy = inherited ? record.record.subdomain_policy.value_or(record.record.policy) : record.record.policy;
     found.record = record.record;
+    found.record_domain = inherited ? organization : author_domain;
   }
   return found;
 }
@@ -166,22 +176,22 @@ Judgement judge(const AuthorPolicy& author, const Authenticated& authenticated, 
   judgement.reason = author.reason;
   if (!author.record) return judgement;
   const Record& record = *author.record;
-  bool open = authenticated.spf.verdict == spf::Verdict::temperror &&
-              is_aligned(author.domain, authenticated.spf.domain, record.strict_spf);
-  bool passed = authenticated.spf.verdict == spf::Verdict::pass &&
-                is_aligned(author.domain, authenticated.spf.domain, record.strict_spf);
+  const bool aligned_spf = is_aligned(author.domain, authenticated.spf.domain, record.strict_spf);
+  judgement.spf_passed = aligned_spf && authenticated.spf.verdict == spf::Verdict::pass;
+  bool open = aligned_spf && authenticated.spf.verdict == spf::Verdict::temperror;
   for (const dkim::SignatureResult& signature : authenticated.dkim) {
     if (!is_aligned(author.domain, signature.domain, record.strict_dkim)) continue;
-    passed = passed || signature.verdict == dkim::Verdict::pass;
+    judgement.dkim_passed = judgement.dkim_passed || signature.verdict == dkim::Verdict::pass;
     open = open || signature.verdict == dkim::Verdict::temperror;
   }
-  if (passed) {
+  if (judgement.spf_passed || judgement.dkim_passed) {
     judgement.verdict = Verdict::pass;
     return judgement;
   }
   judgement.verdict = open ? Verdict::temperror : Verdict::fail;
   if (open) judgement.reason = "DNS did not answer for what could have passed";
-  judgement.disposition = dice < record.percent ? author.policy : weaker(author.policy);
+  judgement.sampled_out = dice >= record.percent && author.policy != Policy::none;
+  judgement.disposition = judgement.sampled_out ? weaker(author.policy) : author.policy;
   return judgement;
 }
 

@@ -25,6 +25,8 @@ struct Record {
   std::optional<Policy> subdomain_policy;        // sp=
   bool strict_dkim = false, strict_spf = false;  // adkim=s, aspf=s
   unsigned percent = 100;
+  std::string reports;                // rua=, as it was written
+  std::string failure_options = "0";  // fo=
 };
 /// Whether a TXT record is a DMARC record at all (6.6.3).
 bool is_record(std::string_view text);
@@ -43,6 +45,7 @@ struct AuthorPolicy {
   std::string domain;               // as From has it, A-label
   Verdict verdict = Verdict::none;  // temperror and permerror are final
   std::optional<Record> record;
+  std::string record_domain;     // that has the record: the domain, or its organizational domain
   Policy policy = Policy::none;  // that holds for this domain: p= or sp=
   std::string reason;
 };
@@ -58,8 +61,10 @@ struct Authenticated {
 struct Judgement {
   std::string domain;
   Verdict verdict = Verdict::none;
-  Policy policy = Policy::none;       // what the domain publishes
-  Policy disposition = Policy::none;  // what it asks for here, after pct=; fail and temperror only
+  Policy policy = Policy::none;                  // what the domain publishes
+  Policy disposition = Policy::none;             // what it asks for here, after pct=; fail and temperror only
+  bool sampled_out = false;                      // pct= made the disposition a weaker one
+  bool dkim_passed = false, spf_passed = false;  // with alignment
   std::string reason;
 };
 /// dice: 0 to 99, by chance, for pct=.

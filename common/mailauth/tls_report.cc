@@ -6,9 +6,16 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/ascii.h"
-#include "common/mail/address.h"
 #include "common/mailauth/dkim_tags.h"
 #include "common/mailauth/mta_sts.h"
+
+namespace postrider {
+
+std::string TlsResult::key() const {
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", domain, policy_type, failure, host, address, policy);
+}
+
+}  // namespace postrider
 
 namespace postrider::tls_report {
 namespace {
@@ -16,7 +23,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kVersion = "TLSRPTv1";
-constexpr std::string_view kMailto = "mailto:";
 constexpr int kMaxDepth = 10;
 
 std::string time_text(UnixTime time) {
@@ -57,15 +63,10 @@ Json failure_of(const TlsResult& result) {
   return failure;
 }
 
-/// What strangers write is shown on terminals: one printable line of it.
 std::string word(const Json& object, const char* key) {
   const auto found = object.find(key);
-  if (found == object.end() || !found->is_string()) return {};
-  std::string text = found->get<std::string>().substr(0, kMaxWord);
-  for (char& c : text) {
-    if (is_ctl(c) || is_8bit(c)) c = '?';
-  }
-  return text;
+  return found != object.end() && found->is_string() ? printable_word(found->get_ref<const std::string&>())
+                                                     : std::string();
 }
 
 uint64_t number(const Json& object, const char* key) {
@@ -86,7 +87,7 @@ void read_policy(const Json& entry, ReceivedReport& report, size_t& details) {
   report.good += number(summary, "total-successful-session-count");
   report.bad += number(summary, "total-failure-session-count");
   for (const Json& one : member(entry, "failure-details")) {
-    if (!one.is_object() || details++ >= kMaxDetails) continue;
+    if (!one.is_object() || details++ >= kMaxReportLines) continue;
     report.details +=
         fmt::format("{} x {}: {} at {} [{}]{}{}\n", number(one, "failed-session-count"), word(policy, "policy-type"),
                     word(one, "result-type"), word(one, "receiving-mx-hostname"), word(one, "receiving-ip"),
@@ -96,25 +97,23 @@ void read_policy(const Json& entry, ReceivedReport& report, size_t& details) {
 
 }  // namespace
 
-std::vector<std::string> mailboxes(const DnsAnswer& answer) {
-  std::vector<std::string> found;
+std::vector<ReportUri> uris(const DnsAnswer& answer) {
+  std::vector<ReportUri> found;
   size_t records = 0;
   for (const std::string& rdata : answer.records) {
     const std::string text = parse_txt(rdata);
     const auto tags = dkim::parse_tags(text);
     if (!tags || tags->empty() || tags->front().name != "v" || tags->front().value != kVersion) continue;
     if (++records > 1) return {};  // several are as good as none (3)
-    const auto* rua = dkim::find_tag(*tags, "rua");
-    std::string_view rest = rua != nullptr ? rua->value : std::string_view();
-    for (size_t i = 0; i < kMaxUris && !rest.empty(); ++i) {
-      const std::string_view uri = trim(rest.substr(0, rest.find(',')));
-      rest.remove_prefix(std::min(rest.find(','), rest.size() - 1) + 1);
-      if (!istarts_with(uri, kMailto)) continue;
-      const std::string_view address = uri.substr(kMailto.size(), uri.find_first_of("?!") - kMailto.size());
-      if (auto mailbox = parse_mailbox(address, Utf8::refused)) found.push_back(mailbox->to_string());
-    }
+    if (const auto* rua = dkim::find_tag(*tags, "rua")) found = parse_report_uris(rua->value);
   }
   return found;
+}
+
+std::optional<ReportDestinations> destinations(const std::string& domain, DnsLookups& lookups) {
+  const DnsAnswer* answer = lookups.find("_smtp._tls." + domain, DnsType::txt);
+  if (answer == nullptr) return std::nullopt;
+  return ReportDestinations{answer->status == DnsAnswer::Status::failed, uris(*answer)};
 }
 
 std::string format(const TlsReport& report) {
@@ -143,7 +142,7 @@ std::string format(const TlsReport& report) {
 }
 
 Result<ReceivedReport> parse(std::string_view text) {
-  if (text.size() > kMaxText) return failure("the report is too long");
+  if (text.size() > kMaxReportText) return failure("the report is too long");
   // What is nested deeper than a report ever is would only cost memory.
   const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth <= kMaxDepth; };
   const Json json = Json::parse(text.begin(), text.end(), shallow, false);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "common/mailauth/dns.h"
+#include "common/mailauth/report.h"
 
 namespace postrider {
 
@@ -23,17 +25,10 @@ struct TlsResult {
   std::string address;      // of that host
   std::string detail;       // why, for people
   uint64_t sessions = 1;
-};
 
-/// A report of somebody else about the mail that he sent us.
-struct ReceivedReport {
-  std::string kind;          // "tls" or "dmarc"
-  std::string organization;  // who reports
-  std::string report_id;
-  std::string domain;  // of ours
-  UnixTime begin = 0, end = 0, received = 0;
-  uint64_t good = 0, bad = 0;
-  std::string details;  // what failed, one line each
+  /// The same for those that add up.
+  std::string key() const;
+  uint64_t& total() { return sessions; }
 };
 
 struct TlsReport {
@@ -45,15 +40,12 @@ struct TlsReport {
 
 namespace tls_report {
 
-constexpr size_t kMaxUris = 10;             // of a record
-constexpr size_t kMaxCompressed = 1 << 20;  // octets of a report that came
-constexpr size_t kMaxText = 8 << 20;        // when it is inflated
 constexpr size_t kMaxPolicies = 100;
-constexpr size_t kMaxDetails = 200;  // lines that are kept of one
-constexpr size_t kMaxWord = 255;     // octets of a name in it
 
-/// Who wants reports by mail, from the answer for "_smtp._tls.DOMAIN" (3).
-std::vector<std::string> mailboxes(const DnsAnswer& answer);
+/// Where reports are wanted, from the answer for "_smtp._tls.DOMAIN" (3).
+std::vector<ReportUri> uris(const DnsAnswer& answer);
+/// The same; nothing: the answer is missing.
+std::optional<ReportDestinations> destinations(const std::string& domain, DnsLookups& lookups);
 std::string format(const TlsReport& report);
 /// json: of a report that was inflated. received is left open.
 Result<ReceivedReport> parse(std::string_view json);

@@ -23,16 +23,17 @@ DnsAnswer answer_of(std::vector<std::string> texts) {
   return answer;
 }
 
-TEST(TlsReport, MailboxesOfARecord) {
+TEST(TlsReport, DestinationsOfARecord) {
+  const auto mailto = [](const std::string& mailbox) { return ReportUri{mailbox, {}}; };
   EXPECT_THAT(
-      tls_report::mailboxes(answer_of({"v=TLSRPTv1; rua=mailto:tls@example.net,https://example.net/,MAILTO:b@c.test"})),
-      ElementsAre("tls@example.net", "b@c.test"));
-  EXPECT_THAT(tls_report::mailboxes(answer_of({"v=spf1 -all", "v=TLSRPTv1;rua=mailto:tls@example.net?x=y"})),
-              ElementsAre("tls@example.net"));
+      tls_report::uris(answer_of({"v=TLSRPTv1; rua=mailto:tls@example.net,https://example.net/,MAILTO:b@c.test"})),
+      ElementsAre(mailto("tls@example.net"), ReportUri{{}, "https://example.net/"}, mailto("b@c.test")));
+  EXPECT_THAT(tls_report::uris(answer_of({"v=spf1 -all", "v=TLSRPTv1;rua=mailto:tls@example.net?x=y"})),
+              ElementsAre(mailto("tls@example.net")));
   for (const char* text : {"v=TLSRPTv1", "v=TLSRPTv1; rua=", "v=TLSRPTv1; rua=mailto:nobody",
                            "v=TLSRPTv2; rua=mailto:a@b.test", "v=TLSRPTv1; rua=mailto:"})
-    EXPECT_THAT(tls_report::mailboxes(answer_of({text})), IsEmpty()) << text;
-  EXPECT_THAT(tls_report::mailboxes(answer_of({"v=TLSRPTv1; rua=mailto:a@b.test", "v=TLSRPTv1; rua=mailto:b@b.test"})),
+    EXPECT_THAT(tls_report::uris(answer_of({text})), IsEmpty()) << text;
+  EXPECT_THAT(tls_report::uris(answer_of({"v=TLSRPTv1; rua=mailto:a@b.test", "v=TLSRPTv1; rua=mailto:b@b.test"})),
               IsEmpty());
 }
 

@@ -6,6 +6,9 @@
 
 #include <csignal>
 
+#include "common/mail/header.h"
+#include "common/mailauth/dkim_verify.h"
+#include "tests/mailauth/table.h"
 #include "tests/mta/fake_remote.h"
 
 namespace postrider {
@@ -238,6 +241,31 @@ TEST_F(RemoteQueueTest, APermanentFailureComesBackToTheSender) {
   EXPECT_THAT(report, HasSubstr("Subject: Hi Carol"));
   runner_->stop();
   EXPECT_THAT(queued(), IsEmpty());
+}
+
+TEST_F(RemoteQueueTest, AReportIsSignedByTheDomainAboveTheHost) {
+  store::DkimKeys keys(state_.path());
+  DnsTable dns;
+  for (const auto& key : keys.create("example.org", 0, 0)) dns.txt(key.record_name(), key.record);
+  Signer signer(state_.path(), clock_);
+  options_.signer = &signer;
+  runner_->configure(options_);
+  ASSERT_TRUE(accept(message({{0, "carol@example.net"}})));
+  settle(*remote_->take(), Outcome::permanent("5.1.1", "550 no"));
+  ASSERT_TRUE(wait_for_deliveries(alice_, 1));
+  const std::string report = inbox(alice_).at(0);
+  runner_->stop();
+  const size_t head = header_block_size(report);
+  EXPECT_THAT(report.substr(0, head), HasSubstr("From: Mail Delivery System <mailer-daemon@mx.example.org>"));
+  dkim::Verification verification(std::string_view(report).substr(0, head), clock_.unix_time());
+  dns.run([&](DnsLookups& lookups) { return verification.find_keys(lookups) ? std::optional(true) : std::nullopt; });
+  verification.body(std::string_view(report).substr(head));
+  verification.finish();
+  ASSERT_EQ(verification.results().size(), 2U);
+  for (const auto& result : verification.results()) {
+    EXPECT_EQ(result.verdict, dkim::Verdict::pass) << result.reason;
+    EXPECT_EQ(result.domain, "example.org");
+  }
 }
 
 TEST_F(RemoteQueueTest, TheLifetimeEndsInABounce) {

@@ -41,12 +41,12 @@ TEST(TlsRecords, ResultsAddUpByDay) {
   EXPECT_THAT(records.unreported(10, 100), IsEmpty());
   EXPECT_THAT(records.unreported(11, 100), SizeIs(2));
   EXPECT_THAT(records.unreported(12, 3), SizeIs(3));
-  const auto read = records.results({10, "example.net"});
+  const auto read = records.results({10, "example.net", {}});
   ASSERT_THAT(read, SizeIs(2));
   EXPECT_EQ(read[0].sessions, 6U);
   EXPECT_EQ(read[1].failure, "starttls-not-supported");
   EXPECT_EQ(read[1].detail, "why");
-  records.forget({10, "example.net"});
+  records.forget({10, "example.net", {}});
   EXPECT_THAT(records.unreported(11, 100), SizeIs(1));
   EXPECT_THAT(records.unreported(100, 100), IsEmpty()) << "long past";
 }
@@ -58,7 +58,7 @@ TEST(TlsRecords, OneDomainCannotFillIt) {
   for (int i = 0; i < 500; ++i)
     results.push_back({"example.net", "sts", "", "certificate-expired", "mx" + std::to_string(i), "", "", 1});
   records.count(1, results);
-  EXPECT_THAT(records.results({1, "example.net"}), SizeIs(TlsRecords::kMaxResultsOfDomain));
+  EXPECT_THAT(records.results({1, "example.net", {}}), SizeIs(TlsRecords::kMaxResultsOfDomain));
 }
 
 TEST(TlsRecords, AReportIsKeptOnce) {
