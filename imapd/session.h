@@ -145,7 +145,7 @@ class Session final : public Listener {
   void announce_keywords(store::Account& account);
   void append_flag_lists();
   void take_recent(const store::UidRanges& uids);
-  static void claim_recent(store::Account& account, store::MailboxId mailbox);
+  static void claim_recent(store::Account& account, store::MailboxId mailbox, store::Uid last);
   void deselect();
 
   // session_auth.cc
@@ -359,7 +359,7 @@ class Session final : public Listener {
   bool rev2_ = false;       // RFC 9051: also no \Recent, and ESEARCH instead of SEARCH
   bool idling_ = false;
   bool listening_ = false;   // NOTIFY is on
-  bool saw_recent_ = false;  // new mail came in while this mailbox was selected
+  store::Uid last_recent_ = 0;  // of the new mail that this session was told of in the selected mailbox; 0: none
   size_t bad_commands_ = 0;
   size_t failed_logins_ = 0;
   uint64_t commands_ = 0;

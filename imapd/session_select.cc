@@ -49,7 +49,9 @@ asio::awaitable<Reply> Session::select(Cursor& arguments) {
     const store::Mailbox& told = snapshot->mailbox;
     if (told.first_recent >= told.uid_next) return;
     take_recent({{told.first_recent, told.uid_next - 1}});
-    if (!rev2_ && !read_only) claim_recent(account, mailbox->id);
+    if (rev2_ || read_only) return;
+    claim_recent(account, mailbox->id, told.uid_next - 1);
+    last_recent_ = 0;
   };
   co_await on_mailbox(command.mailbox, job);
   if (refused) co_return *refused;

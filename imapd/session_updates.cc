@@ -125,13 +125,13 @@ void Session::append_flag_lists() {
 void Session::take_recent(const UidRanges& uids) {
   if (rev2_) return;
   view_->add_recent(services_.recents.untold(selected_.account, view_->mailbox(), uids, !view_->read_only()));
-  saw_recent_ = true;
+  if (!uids.empty()) last_recent_ = std::max(last_recent_, uids.back().last);
 }
 
-void Session::claim_recent(store::Account& account, store::MailboxId mailbox) {
+void Session::claim_recent(store::Account& account, store::MailboxId mailbox, store::Uid last) {
   try {
     store::Edit edit(account);
-    edit.claim_recent(mailbox);
+    edit.claim_recent(mailbox, last);
     edit.commit();
   } catch (const store::SqliteError& error) {
     log_warn("recent_not_claimed", {{"account", account.id()}, {"error", error.what()}});  // a full disk is for reading
@@ -142,14 +142,14 @@ void Session::claim_recent(store::Account& account, store::MailboxId mailbox) {
 /// for that to be written.
 void Session::deselect() {
   if (!view_) return;
-  if (saw_recent_ && !view_->read_only()) {
-    auto claim = [&accounts = services_.accounts, id = selected_.account, mailbox = view_->mailbox()] {
+  if (last_recent_ != 0 && !view_->read_only()) {
+    auto claim = [&accounts = services_.accounts, id = selected_.account, mailbox = view_->mailbox(), last = last_recent_] {
       auto account = accounts.open(id);
-      claim_recent(*account, mailbox);
+      claim_recent(*account, mailbox, last);
     };
     services_.workers.post(claim);
   }
-  saw_recent_ = false;
+  last_recent_ = 0;
   new_uids_.clear();
   contexts_.clear();
   if (!selected_.own()) services_.registry.unwatch(selected_.account, loop_, *this);

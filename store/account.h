@@ -285,8 +285,8 @@ class Edit {
   UidRanges remove(MailboxId mailbox, const UidRanges& uids);
   /// The bits of these keywords, new ones made.
   StoreResult<Flags> keyword_bits(const std::vector<std::string>& names);
-  /// Messages from uid_next on are recent for the next session only (RFC 3501 2.3.2).
-  void claim_recent(MailboxId mailbox);
+  /// Messages up to last are recent to no later session (RFC 3501 2.3.2).
+  void claim_recent(MailboxId mailbox, Uid last);
 
   /// Makes missing levels above it too (RFC 9051 6.3.4).
   StoreResult<MailboxId> create_mailbox(std::string_view name, std::string_view special_use);

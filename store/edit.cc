@@ -331,10 +331,10 @@ StoreResult<Flags> Edit::keyword_bits(const std::vector<std::string>& names) {
   return Flags(bits);
 }
 
-void Edit::claim_recent(MailboxId mailbox) {
+void Edit::claim_recent(MailboxId mailbox, Uid last) {
   Database& db = account_.database_;
-  db.prepare("UPDATE mailbox SET first_recent = uid_next WHERE id = ?1 AND first_recent < uid_next")
-      .bind(mailbox)
+  db.prepare("UPDATE mailbox SET first_recent = ?2 + 1 WHERE id = ?1 AND first_recent <= ?2")
+      .bind(mailbox, last)
       .run();
   changed_ |= db.changes() > 0;
 }

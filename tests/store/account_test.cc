@@ -355,12 +355,13 @@ TEST_F(AccountTest, SubscriptionOutlivesItsMailbox) {
   EXPECT_THAT(account.subscriptions(), testing::Contains("Box"));
 }
 
-TEST_F(AccountTest, RecentIsForOneSessionOnly) {
+TEST_F(AccountTest, RecentIsForTheSessionThatWasToldOfIt) {
   append(simple_message("1"));
+  append(simple_message("2"));
   EXPECT_EQ(account.mailbox(inbox)->first_recent, 1U);
   {
     Edit edit(account);
-    edit.claim_recent(inbox);
+    edit.claim_recent(inbox, 1);
     edit.commit();
   }
   EXPECT_EQ(account.mailbox(inbox)->first_recent, 2U);
