@@ -358,7 +358,7 @@ class Session final : public Listener {
   bool utf8_ = false;       // RFC 9755: names and strings are UTF-8
   bool rev2_ = false;       // RFC 9051: also no \Recent, and ESEARCH instead of SEARCH
   bool idling_ = false;
-  bool listening_ = false;   // NOTIFY is on
+  bool listening_ = false;      // NOTIFY is on
   store::Uid last_recent_ = 0;  // of the new mail that this session was told of in the selected mailbox; 0: none
   size_t bad_commands_ = 0;
   size_t failed_logins_ = 0;

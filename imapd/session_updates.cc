@@ -143,7 +143,8 @@ void Session::claim_recent(store::Account& account, store::MailboxId mailbox, st
 void Session::deselect() {
   if (!view_) return;
   if (last_recent_ != 0 && !view_->read_only()) {
-    auto claim = [&accounts = services_.accounts, id = selected_.account, mailbox = view_->mailbox(), last = last_recent_] {
+    auto claim = [&accounts = services_.accounts, id = selected_.account, mailbox = view_->mailbox(),
+                  last = last_recent_] {
       auto account = accounts.open(id);
       claim_recent(*account, mailbox, last);
     };

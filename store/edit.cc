@@ -333,9 +333,7 @@ StoreResult<Flags> Edit::keyword_bits(const std::vector<std::string>& names) {
 
 void Edit::claim_recent(MailboxId mailbox, Uid last) {
   Database& db = account_.database_;
-  db.prepare("UPDATE mailbox SET first_recent = ?2 + 1 WHERE id = ?1 AND first_recent <= ?2")
-      .bind(mailbox, last)
-      .run();
+  db.prepare("UPDATE mailbox SET first_recent = ?2 + 1 WHERE id = ?1 AND first_recent <= ?2").bind(mailbox, last).run();
   changed_ |= db.changes() > 0;
 }
 

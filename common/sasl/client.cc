@@ -8,6 +8,7 @@
 #include "common/base/base64.h"
 #include "common/base/number.h"
 #include "common/base/random.h"
+#include "common/sasl/scram_syntax.h"
 
 namespace postrider::sasl {
 namespace {
@@ -49,29 +50,6 @@ class LoginClient final : public ClientMechanism {
   const std::string user_, password_;
   int asked_ = 0;
 };
-
-std::string encode_saslname(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    if (c == ',') {
-      out += "=2C";
-    } else if (c == '=') {
-      out += "=3D";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
-/// The value of "X=value" at the front of text, which is taken off with its comma.
-std::optional<std::string_view> take_attribute(std::string_view& text, char name) {
-  if (text.size() < 2 || text[0] != name || text[1] != '=') return std::nullopt;
-  const auto comma = text.find(',');
-  const auto value = text.substr(2, comma == std::string_view::npos ? comma : comma - 2);
-  text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
-  return value;
-}
 
 class ScramClient final : public ClientMechanism {
  public:

@@ -4,30 +4,12 @@
 #include "common/base/ascii.h"
 #include "common/base/base64.h"
 #include "common/sasl/mechanism.h"
+#include "common/sasl/scram_syntax.h"
 
 namespace postrider::sasl {
 namespace {
 
 constexpr size_t kMaxNonceOctets = 512;
-
-/// saslname: "=2C" is a comma, "=3D" an equals sign, and neither stands bare.
-std::optional<std::string> decode_saslname(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '=') {
-      out += text[at];
-    } else if (text.substr(at, 3) == "=2C") {
-      out += ',';
-      at += 2;
-    } else if (text.substr(at, 3) == "=3D") {
-      out += '=';
-      at += 2;
-    } else {
-      return std::nullopt;
-    }
-  }
-  return out;
-}
 
 /// printable = %x21-2B / %x2D-7E
 bool is_nonce(std::string_view text) {
@@ -36,15 +18,6 @@ bool is_nonce(std::string_view text) {
     if (c < 0x21 || c > 0x7e || c == ',') return false;
   }
   return true;
-}
-
-/// Takes "X=value" up to the next comma off the front of text.
-std::optional<std::string_view> take_attribute(std::string_view& text, char name) {
-  if (text.size() < 2 || text[0] != name || text[1] != '=') return std::nullopt;
-  const auto comma = text.find(',');
-  const auto value = text.substr(2, comma == std::string_view::npos ? comma : comma - 2);
-  text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
-  return value;
 }
 
 class Scram final : public Mechanism {
