@@ -5,6 +5,7 @@
 
 #include "common/base/ascii.h"
 #include "common/base/log.h"
+#include "common/base/priority.h"
 #include "common/mail/address.h"
 #include "common/mail/trace.h"
 
@@ -133,6 +134,7 @@ void LocalDelivery::push(std::vector<Delivery> deliveries) {
 // --- deliverers
 
 void LocalDelivery::run_deliverer() {
+  set_thread_priority(Priority::delivery);
   for (;;) {
     {
       std::unique_lock lock(mutex_);
@@ -197,9 +199,9 @@ std::vector<Outcome> LocalDelivery::write(store::AccountId account, std::span<co
   for (const Delivery& delivery : deliveries) prepared.push_back(prepare(delivery));
   std::vector<Outcome> outcomes(deliveries.size(), mailbox_broken());
   store::Accounts::Lease lease = accounts_.open(account);
+  store::Edit edit(*lease);
   auto inbox = lease->find_mailbox("INBOX");
   if (!inbox) return outcomes;
-  store::Edit edit(*lease);
   store::MailboxId junk = 0;
   for (size_t i = 0; i < deliveries.size(); ++i) {
     if (prepared[i] == nullptr) continue;
@@ -270,6 +272,7 @@ void LocalDelivery::finish(store::AccountId account, std::span<const Delivery> d
 // --- the flusher
 
 void LocalDelivery::run_flusher() {
+  set_thread_priority(Priority::delivery);
   std::unique_lock lock(mutex_);
   for (;;) {
     flusher_wake_.wait(lock, [this] { return stopping_ || unflushed_ > 0 || !queue_.is_idle(); });

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/base/priority.h"
 
 namespace postrider {
 namespace {
@@ -151,6 +152,7 @@ void QueueRunner::release(std::string destination) {
 // --- the committer
 
 void QueueRunner::run() {
+  set_thread_priority(Priority::commit);
   Group group;
   do {
     if (!group.empty()) commit(std::exchange(group, {}));

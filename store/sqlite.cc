@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "common/base/log.h"
+#include "store/wal_vfs.h"
 
 namespace postrider::store {
 namespace {
@@ -127,8 +128,8 @@ struct Database::Cached {
 
 Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(path) {
   if (mode == OpenMode::create && !std::filesystem::exists(path)) make_file(path);
-  int code =
-      sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  int code = sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                             wal_vfs());
   try {
     if (code != SQLITE_OK) fail(db_, code, path, "open");
     sqlite3_busy_timeout(db_, kBusyTimeoutMs);

@@ -1,24 +1,34 @@
 #include "common/base/random.h"
 
-#include <openssl/rand.h>
+#include <sys/random.h>
 
-#include <cstring>
+#include <cerrno>
 #include <stdexcept>
 
 namespace postrider {
+namespace {
+
+void fill(char* to, size_t count) {
+  while (count > 0) {
+    const ssize_t got = ::getrandom(to, count, 0);
+    if (got < 0 && errno != EINTR) throw std::runtime_error("the system gives no random bytes");
+    if (got < 0) continue;
+    to += got;
+    count -= static_cast<size_t>(got);
+  }
+}
+
+}  // namespace
 
 std::string random_bytes(size_t count) {
   std::string bytes(count, '\0');
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(count)) != 1) {
-    throw std::runtime_error("the system gives no random bytes");
-  }
+  fill(bytes.data(), count);
   return bytes;
 }
 
 uint64_t random_u64() {
-  std::string bytes = random_bytes(sizeof(uint64_t));
   uint64_t value = 0;
-  std::memcpy(&value, bytes.data(), sizeof value);
+  fill(reinterpret_cast<char*>(&value), sizeof value);
   return value;
 }
 

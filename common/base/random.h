@@ -1,4 +1,4 @@
-// Unguessable bytes (OpenSSL RAND_bytes). Throws std::runtime_error when the system has none to give.
+// Unguessable bytes (getrandom(2)). Throws std::runtime_error when the system has none to give.
 #pragma once
 
 #include <cstdint>

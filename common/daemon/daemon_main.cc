@@ -1,5 +1,7 @@
 #include "common/daemon/daemon_main.h"
 
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
@@ -14,6 +16,8 @@
 
 namespace postrider {
 namespace {
+
+constexpr int kAllocatorPad = 256 << 10;  // octets
 
 bool is_there(const std::string& path) {
   std::error_code error;
@@ -57,6 +61,9 @@ int daemon_main(int argc, char** argv, const DaemonProgram& program) {
     return 0;
   }
   set_log_program(program.name);
+  // Threads that allocate and free at once must not ask the kernel for each page of it.
+  ::mallopt(M_TOP_PAD, kAllocatorPad);
+  ::mallopt(M_TRIM_THRESHOLD, 4 * kAllocatorPad);
   std::signal(SIGPIPE, SIG_IGN);
   try {
     auto loaded = config::load(options);
