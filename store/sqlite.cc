@@ -126,10 +126,24 @@ struct Database::Cached {
   Statement statement;
 };
 
+namespace {
+
+/// What files are opened with. The first time SQLite is set up: it need not count its memory, for which every thread
+/// waits for every other.
+const char* file_layer() {
+  static const char* const name = [] {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    return wal_vfs();
+  }();
+  return name;
+}
+
+}  // namespace
+
 Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(path) {
   if (mode == OpenMode::create && !std::filesystem::exists(path)) make_file(path);
   int code = sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                             wal_vfs());
+                             file_layer());
   try {
     if (code != SQLITE_OK) fail(db_, code, path, "open");
     sqlite3_busy_timeout(db_, kBusyTimeoutMs);

@@ -3,7 +3,6 @@
 #include <sqlite3.h>
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <string>
 #include <string_view>
@@ -14,10 +13,13 @@
 namespace postrider::store {
 namespace {
 
-// https://www.sqlite.org/fileformat2.html, 4.1: a frame is a header of 24 octets and a page. Octets 4 to 7 of the header
-// are the size of the database after a commit, and zero in every other frame.
+// https://www.sqlite.org/fileformat2.html, 4.1: a frame is a header of 24 octets and a page. Octets 4 to 7 of the
+// header are the size of the database after a commit, and zero in every other frame.
 constexpr int kFrameHeader = 24;
 constexpr size_t kCommitSize = 4;
+
+// Of the locks in the shared memory (walformat.html, 2.2.1) the first is the writer's.
+constexpr int kWriterLock = 0;
 
 sqlite3_vfs* system_vfs() {
   static sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
@@ -30,23 +32,28 @@ std::string& spare() {
   return buffer;
 }
 
-/// A WAL file. SQLite gives the memory; the system's file object lies behind this one.
-struct WalFile {
+/// A file of a database, or its WAL. SQLite gives the memory; the system's file object lies behind this one.
+struct File {
   sqlite3_file base;
-  std::string gathered;  // not in the file yet: what comes before end
+  File* other;           // the WAL of a database, if it is open, and the database of a WAL
+  std::string gathered;  // of a WAL, and not in the file yet: what comes before end
   sqlite3_int64 end;     // of what was written last
   bool commits;          // the frame that is being written ends a transaction
 
   sqlite3_file* system() { return reinterpret_cast<sqlite3_file*>(this + 1); }
-  const sqlite3_io_methods& methods() { return *system()->pMethods; }
 
   int write_out() {
     if (gathered.empty()) return SQLITE_OK;
     const int size = static_cast<int>(gathered.size());
-    const int code = methods().xWrite(system(), gathered.data(), size, end - size);
-    gathered.clear();
-    spare() = std::exchange(gathered, {});
+    const int code = system()->pMethods->xWrite(system(), gathered.data(), size, end - size);
+    forget();
     return code;
+  }
+
+  /// What has gathered belongs to no transaction that will end.
+  void forget() {
+    gathered.clear();
+    if (gathered.capacity() > 0) spare() = std::exchange(gathered, {});
   }
 
   int write(std::string_view data, sqlite3_int64 at) {
@@ -61,83 +68,97 @@ struct WalFile {
       const std::string_view size = data.substr(kCommitSize, sizeof(uint32_t));
       commits = std::any_of(size.begin(), size.end(), [](char c) { return c != 0; });
     }
-    if (!goes_on) return methods().xWrite(system(), data.data(), static_cast<int>(data.size()), at);
+    if (!goes_on) return system()->pMethods->xWrite(system(), data.data(), static_cast<int>(data.size()), at);
     if (gathered.empty()) gathered = std::exchange(spare(), {});
     gathered += data;
     return commits && data.size() != kFrameHeader ? write_out() : SQLITE_OK;
   }
 };
 
-WalFile& self(sqlite3_file* file) {
-  return *reinterpret_cast<WalFile*>(file);
+File& self(sqlite3_file* file) {
+  return *reinterpret_cast<File*>(file);
 }
 
-/// Whatever else is done with the file finds in it what was written.
-template <class Method, class... Args>
-int after_writing(sqlite3_file* file, Method sqlite3_io_methods::*method, Args... args) {
-  WalFile& wal = self(file);
-  const int code = wal.write_out();
-  return code != SQLITE_OK ? code : (wal.methods().*method)(wal.system(), args...);
-}
+/// A method that is the system's own.
+template <auto kMethod>
+struct Own;
+template <class Result, class... Args, Result (*sqlite3_io_methods::*kMethod)(sqlite3_file*, Args...)>
+struct Own<kMethod> {
+  static Result call(sqlite3_file* file, Args... args) {
+    sqlite3_file* system = self(file).system();
+    return (system->pMethods->*kMethod)(system, args...);
+  }
+  /// Whatever else is done with a WAL finds in it what was written.
+  static Result after_writing(sqlite3_file* file, Args... args) {
+    const int code = self(file).write_out();
+    return code != SQLITE_OK ? code : call(file, args...);
+  }
+};
 
-int close_wal(sqlite3_file* file) {
-  // What has gathered belongs to no transaction that ended.
-  const int code = self(file).methods().xClose(self(file).system());
-  self(file).~WalFile();
+int close(sqlite3_file* file) {
+  File& closed = self(file);
+  if (closed.other != nullptr) closed.other->other = nullptr;
+  sqlite3_file* system = closed.system();
+  const int code = system->pMethods->xClose(system);
+  closed.~File();
   return code;
 }
-int read_wal(sqlite3_file* file, void* to, int size, sqlite3_int64 at) {
-  return after_writing(file, &sqlite3_io_methods::xRead, to, size, at);
-}
+
 int write_wal(sqlite3_file* file, const void* from, int size, sqlite3_int64 at) {
   try {
     return self(file).write({static_cast<const char*>(from), static_cast<size_t>(size)}, at);
   } catch (const std::bad_alloc&) {
+    self(file).forget();
     return SQLITE_IOERR_NOMEM;
   }
 }
-int truncate_wal(sqlite3_file* file, sqlite3_int64 size) {
-  return after_writing(file, &sqlite3_io_methods::xTruncate, size);
-}
-int sync_wal(sqlite3_file* file, int flags) {
-  return after_writing(file, &sqlite3_io_methods::xSync, flags);
-}
-int size_of_wal(sqlite3_file* file, sqlite3_int64* size) {
-  return after_writing(file, &sqlite3_io_methods::xFileSize, size);
-}
-int lock_wal(sqlite3_file* file, int level) {
-  return after_writing(file, &sqlite3_io_methods::xLock, level);
-}
-int unlock_wal(sqlite3_file* file, int level) {
-  return after_writing(file, &sqlite3_io_methods::xUnlock, level);
-}
-int check_wal(sqlite3_file* file, int* reserved) {
-  return after_writing(file, &sqlite3_io_methods::xCheckReservedLock, reserved);
-}
-int control_wal(sqlite3_file* file, int what, void* with) {
-  return after_writing(file, &sqlite3_io_methods::xFileControl, what, with);
-}
-int sector_of_wal(sqlite3_file* file) {
-  return self(file).methods().xSectorSize(self(file).system());
-}
-int character_of_wal(sqlite3_file* file) {
-  return self(file).methods().xDeviceCharacteristics(self(file).system());
+
+/// Who lets go of the writer's lock has nothing left to write: others may write the same frames from now on. What is
+/// gathered here then was rolled back.
+int lock_shared(sqlite3_file* file, int first, int count, int flags) {
+  File* wal = self(file).other;
+  if (wal != nullptr && first == kWriterLock && (flags & SQLITE_SHM_UNLOCK) != 0) wal->forget();
+  return Own<&sqlite3_io_methods::xShmLock>::call(file, first, count, flags);
 }
 
-constexpr sqlite3_io_methods kWalMethods = {
+using Methods = sqlite3_io_methods;
+
+constexpr Methods kDatabaseMethods = {
+    .iVersion = 3,
+    .xClose = close,
+    .xRead = Own<&Methods::xRead>::call,
+    .xWrite = Own<&Methods::xWrite>::call,
+    .xTruncate = Own<&Methods::xTruncate>::call,
+    .xSync = Own<&Methods::xSync>::call,
+    .xFileSize = Own<&Methods::xFileSize>::call,
+    .xLock = Own<&Methods::xLock>::call,
+    .xUnlock = Own<&Methods::xUnlock>::call,
+    .xCheckReservedLock = Own<&Methods::xCheckReservedLock>::call,
+    .xFileControl = Own<&Methods::xFileControl>::call,
+    .xSectorSize = Own<&Methods::xSectorSize>::call,
+    .xDeviceCharacteristics = Own<&Methods::xDeviceCharacteristics>::call,
+    .xShmMap = Own<&Methods::xShmMap>::call,
+    .xShmLock = lock_shared,
+    .xShmBarrier = Own<&Methods::xShmBarrier>::call,
+    .xShmUnmap = Own<&Methods::xShmUnmap>::call,
+    .xFetch = Own<&Methods::xFetch>::call,
+    .xUnfetch = Own<&Methods::xUnfetch>::call,
+};
+
+constexpr Methods kWalMethods = {
     .iVersion = 1,  // WAL files are not mapped and have no shared memory of their own
-    .xClose = close_wal,
-    .xRead = read_wal,
+    .xClose = close,
+    .xRead = Own<&Methods::xRead>::after_writing,
     .xWrite = write_wal,
-    .xTruncate = truncate_wal,
-    .xSync = sync_wal,
-    .xFileSize = size_of_wal,
-    .xLock = lock_wal,
-    .xUnlock = unlock_wal,
-    .xCheckReservedLock = check_wal,
-    .xFileControl = control_wal,
-    .xSectorSize = sector_of_wal,
-    .xDeviceCharacteristics = character_of_wal,
+    .xTruncate = Own<&Methods::xTruncate>::after_writing,
+    .xSync = Own<&Methods::xSync>::after_writing,
+    .xFileSize = Own<&Methods::xFileSize>::after_writing,
+    .xLock = Own<&Methods::xLock>::after_writing,
+    .xUnlock = Own<&Methods::xUnlock>::after_writing,
+    .xCheckReservedLock = Own<&Methods::xCheckReservedLock>::after_writing,
+    .xFileControl = Own<&Methods::xFileControl>::after_writing,
+    .xSectorSize = Own<&Methods::xSectorSize>::call,
+    .xDeviceCharacteristics = Own<&Methods::xDeviceCharacteristics>::call,
     .xShmMap = nullptr,
     .xShmLock = nullptr,
     .xShmBarrier = nullptr,
@@ -148,16 +169,21 @@ constexpr sqlite3_io_methods kWalMethods = {
 
 int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* flags_out) {
   sqlite3_vfs* system = system_vfs();
-  if ((flags & SQLITE_OPEN_WAL) == 0) return system->xOpen(system, name, file, flags, flags_out);
+  const bool is_wal = (flags & SQLITE_OPEN_WAL) != 0;
+  if (!is_wal && (flags & SQLITE_OPEN_MAIN_DB) == 0) return system->xOpen(system, name, file, flags, flags_out);
   file->pMethods = nullptr;  // SQLite closes what has methods
-  auto* wal = new (file) WalFile{};
-  const int code = system->xOpen(system, name, wal->system(), flags, flags_out);
-  if (code == SQLITE_OK) {
-    wal->base.pMethods = &kWalMethods;
-  } else {
-    wal->~WalFile();
+  auto* opened = new (file) File{};
+  const int code = system->xOpen(system, name, opened->system(), flags, flags_out);
+  if (code != SQLITE_OK) {
+    opened->~File();
+    return code;
   }
-  return code;
+  opened->base.pMethods = is_wal ? &kWalMethods : &kDatabaseMethods;
+  if (is_wal) {
+    opened->other = &self(sqlite3_database_file_object(name));
+    opened->other->other = opened;
+  }
+  return SQLITE_OK;
 }
 
 }  // namespace
@@ -165,7 +191,7 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int
 const char* wal_vfs() {
   static sqlite3_vfs vfs = [] {
     sqlite3_vfs made = *system_vfs();
-    made.szOsFile += static_cast<int>(sizeof(WalFile));
+    made.szOsFile += static_cast<int>(sizeof(File));
     made.pNext = nullptr;
     made.zName = "postrider";
     made.xOpen = open_file;

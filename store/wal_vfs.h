@@ -1,5 +1,5 @@
-// The file layer of this store's SQLite: the system's own, but that the frames of a transaction go into the WAL with one
-// write.
+// The file layer of this store's SQLite: the system's own, but that the frames of a transaction go into the WAL with
+// one write.
 //
 // SQLite writes the header and the page of each frame on its own: some twenty writes for a message. Here they gather
 // until the frame that commits, which is written with all before it; so what a reader can learn of is in the file, and
@@ -10,7 +10,7 @@
 
 namespace postrider::store {
 
-constexpr size_t kMaxGatheredFrames = 256 << 10;  // octets; what is beyond is written before the commit
+constexpr size_t kMaxGatheredFrames = 96 << 10;  // octets; SQLite writes less than 128 KiB at a time
 
 /// Registers the layer with SQLite, once. Returns the name to open files with. Throws SqliteError.
 const char* wal_vfs();

@@ -99,25 +99,33 @@ struct HintSender::Impl {
   void deliver() {
     std::unique_lock lock(mutex);
     while (true) {
-      work_or_end.wait(lock, [this] { return ending || !pending.empty(); });
+      work_or_end.wait(lock, [this] { return ending || full; });
       if (ending) return;
       lock.unlock();
       const bool there = wait_for_room();
       lock.lock();
-      if (!there) {
-        pending.clear();
-        continue;
-      }
-      while (!pending.empty()) {
-        const std::vector<Hint> batch = take_batch();
-        const Sent sent = send_to(batch);
-        if (sent == Sent::yes) continue;
-        if (sent == Sent::no_room) {
-          for (const Hint& hint : batch) keep(hint);
-        }
-        break;
-      }
+      if (!there) pending.clear();
+      full = false;
+      send_pending(lock);
     }
+  }
+
+  /// The mutex is held, but not while something is sent: what others bring meanwhile goes with the next datagram. So
+  /// there is one sender at a time, and an older word about an account never follows a newer one.
+  void send_pending(std::unique_lock<std::mutex>& lock) {
+    if (sending || full) return;
+    sending = true;
+    while (!full && !pending.empty()) {
+      const std::vector<Hint> batch = take_batch();
+      lock.unlock();
+      const Sent sent = send_to(batch);
+      lock.lock();
+      if (sent != Sent::no_room) continue;
+      full = true;
+      for (const Hint& hint : batch) keep(hint);
+      work_or_end.notify_one();
+    }
+    sending = false;
   }
 
   sockaddr_un address;
@@ -125,6 +133,8 @@ struct HintSender::Impl {
   std::mutex mutex;
   std::condition_variable work_or_end;
   std::unordered_map<int64_t, Hint> pending;  // by account
+  bool sending = false;                       // somebody does
+  bool full = false;                          // the receiver has no room: the thread waits for it
   bool ending = false;
   std::thread thread;
 };
@@ -144,11 +154,8 @@ HintSender::~HintSender() {
 
 void HintSender::send(const Hint& hint) {
   std::unique_lock lock(impl_->mutex);
-  // While others wait this one goes behind them: an older word about an account never follows a newer one.
-  if (impl_->pending.empty() && impl_->send_to(std::span(&hint, 1)) != Impl::Sent::no_room) return;
   impl_->keep(hint);
-  lock.unlock();
-  impl_->work_or_end.notify_one();
+  impl_->send_pending(lock);
 }
 
 // --- receiver
