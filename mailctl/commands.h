@@ -20,6 +20,7 @@ void add_queue_commands(CLI::App& app, Context& context);
 void add_queue_changes(CLI::App& queue, Context& context);
 void add_restore_command(CLI::App& app, Context& context);
 void add_trace_command(CLI::App& app, Context& context);
+void add_audit_command(CLI::App& app, Context& context);
 void add_config_commands(CLI::App& app, Context& context);
 void add_dkim_commands(CLI::App& app, Context& context);
 void add_dns_command(CLI::App& app, Context& context);

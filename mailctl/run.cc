@@ -68,6 +68,7 @@ void build(CLI::App& app, Context& context) {
   add_queue_commands(app, context);
   add_restore_command(app, context);
   add_trace_command(app, context);
+  add_audit_command(app, context);
   add_config_commands(app, context);
   add_report_commands(app, context);
   add_ban_commands(app, context);

@@ -106,7 +106,7 @@ QueueRunner::Options MtaDaemon::queue_options() const {
   return options;
 }
 
-/// Checkpoints of what mta writes, and, for both daemons, the purge of what was expunged long ago.
+/// Checkpoints of what mta writes, and, for both daemons, the purge of what was expunged long ago, and the audit.
 store::Maintenance::Options MtaDaemon::maintenance_options() {
   store::Maintenance::Options options;
   options.undelete = config_.store.undelete;
@@ -114,6 +114,9 @@ store::Maintenance::Options MtaDaemon::maintenance_options() {
     return directory_->with([](store::Directory& directory) { return directory.accounts(); });
   };
   options.disk_is_low = [state = config_.server.state] { return store::disk_is_low(state); };
+  options.audit_interval = config_.audit.interval;
+  options.state = config_.server.state;
+  options.audit.history = config_.queue.history;
   return options;
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "common/base/log.h"
+#include "store/small_file.h"
 
 namespace postrider::store {
 namespace {
@@ -21,6 +22,8 @@ void make_directory(const std::string& path) {
   } else if (errno != EEXIST) {
     throw SqliteError(0, fmt::format("{}: cannot be made: {}", path, std::strerror(errno)));
   }
+  // Whoever made it: the name must survive a power cut as what is put into it will.
+  flush_folder(path.substr(0, path.rfind('/')));
 }
 
 }  // namespace

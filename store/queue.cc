@@ -14,6 +14,7 @@
 #include "common/base/random.h"
 #include "store/queue_internal.h"
 #include "store/queue_schema.h"
+#include "store/small_file.h"
 
 namespace postrider::store {
 namespace {
@@ -85,6 +86,7 @@ std::string make_spool_folder(const std::string& state) {
   std::string path = state + "/spool";
   if (::mkdir(path.c_str(), 0770) == 0) ::chmod(path.c_str(), 02770);
   if (!std::filesystem::is_directory(path)) throw std::system_error(errno, std::generic_category(), path);
+  flush_folder(state);
   return path;
 }
 

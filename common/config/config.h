@@ -105,6 +105,10 @@ struct Config {
     uint64_t deliverers = 4;           // local deliveries side by side
   };
 
+  struct Audit {
+    Seconds interval{86'400};  // 0: never
+  };
+
   struct System {
     std::string root;                        // address; empty: the postmaster
     std::vector<std::string> trusted_users;  // may name any sender to the sendmail command
@@ -210,6 +214,7 @@ struct Config {
   Login login;
   Address address;
   Queue queue;
+  Audit audit;
   System system;
   Relay relay;
   Forward forward;

@@ -18,6 +18,7 @@ using Smtp = Config::Smtp;
 using Listener = Config::Listener;
 using Imap = Config::Imap;
 using Queue = Config::Queue;
+using Audit = Config::Audit;
 using System = Config::System;
 using Relay = Config::Relay;
 using Forward = Config::Forward;
@@ -210,6 +211,11 @@ constexpr auto kKeys = std::to_array<Key>({
      0, 10 * kYear},
     {"queue.deliverers", Kind::number, at<&Config::queue, &Queue::deliverers>(),
      "Deliveries to mailboxes that run side by side.", 1, 64},
+
+    {"audit.interval", Kind::duration, at<&Config::audit, &Audit::interval>(),
+     "How often mta compares the ledger, the queue and the mailboxes with each other, a little every second; what does "
+     "not add up is logged as audit_failed, and `mailctl audit` shows it. 0: never.",
+     0, kYear},
 
     {"system.root", Kind::text, at<&Config::system, &System::root>(),
      "The address that gets the mail of root, and of those users of this machine whom no account or alias of the first "

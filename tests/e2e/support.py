@@ -204,8 +204,9 @@ def any_certificate():
     return context
 
 
-def run(*command, stdin="", timeout=PATIENCE):
-    result = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, errors="replace")
+def run(*command, stdin="", timeout=PATIENCE, environment=None):
+    result = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, errors="replace",
+                            env={**os.environ, **(environment or {})})
     result.text = result.stdout + result.stderr
     return result
 
