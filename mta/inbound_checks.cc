@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/base/random.h"
+#include "common/mailauth/arc.h"
 #include "common/mailauth/dmarc_report.h"
 #include "mta/dmarc_reporter.h"
 
@@ -27,7 +28,10 @@ struct Examination {
         wants_dkim(config.checks.dkim != kOff),
         wants_dmarc(config.checks.dmarc != kOff),
         client(IpAddress::parse(message.client)),
-        signatures(wants_dkim || wants_dmarc ? std::string_view(message.head) : std::string_view(), now) {
+        signatures(wants_dkim || wants_dmarc ? std::string_view(message.head) : std::string_view(), now),
+        chain(wants_dkim || (wants_dmarc && !config.arc.trusted_sealers.empty()) ? std::string_view(message.head)
+                                                                                 : std::string_view(),
+              now) {
     query.helo = message.helo;
     query.sender = message.sender;
     query.receiver = config.server.hostname;
@@ -45,7 +49,9 @@ struct Examination {
   const std::optional<IpAddress> client;
   spf::Query query;
   dkim::Verification signatures;
-  bool has_keys = false;
+  arc::Chain chain;
+  dkim::BodyHashes bodies;
+  bool has_keys = false, has_chain_keys = false;
   std::vector<std::string> authors;
   std::vector<dmarc::AuthorPolicy> policies;  // of the authors, when all are known
   AuthenticationResults results;
@@ -61,8 +67,9 @@ bool Examination::look_up(DnsLookups& lookups) {
     if (!results.mail_from) results.mail_from = spf::check_mail_from(query, lookups);
     done = results.helo_spf && results.mail_from;
   }
-  has_keys = has_keys || signatures.find_keys(lookups);
-  done = done && has_keys;
+  has_keys = has_keys || signatures.find_keys(lookups, bodies);
+  has_chain_keys = has_chain_keys || chain.find_keys(lookups, bodies);
+  done = done && has_keys && has_chain_keys;
   std::vector<dmarc::AuthorPolicy> found;
   for (size_t i = 0; policies.empty() && i < std::min(authors.size(), dmarc::kMaxAuthorDomains); ++i) {
     auto policy = dmarc::find_policy(authors[i], lookups);
@@ -83,10 +90,12 @@ void verify_body(Examination& examination, const CheckedMessage& message) {
   std::string buffer;
   for (uint64_t offset = message.body_offset; offset < message.spool->size();) {
     const std::string_view piece = message.spool->read_at(offset, buffer);
-    examination.signatures.body(piece);
+    examination.bodies.feed(piece);
     offset += piece.size();
   }
-  examination.signatures.finish();
+  examination.bodies.finish();
+  examination.signatures.finish(examination.bodies);
+  examination.chain.finish(examination.bodies);
 }
 
 void judge_authors(Examination& examination) {
@@ -96,6 +105,28 @@ void judge_authors(Examination& examination) {
   for (const dmarc::AuthorPolicy& author : examination.policies) {
     examination.results.dmarc.push_back(dmarc::judge(author, {spf, examination.signatures.results()}, dice));
   }
+}
+
+/// Sealers that the administrator trusts saw it pass before it was changed on its way.
+void hear_sealers(Examination& examination, const std::vector<std::string>& trusted) {
+  for (size_t i = 0; i < examination.results.dmarc.size(); ++i) {
+    dmarc::Judgement& judgement = examination.results.dmarc[i];
+    if (judgement.disposition == dmarc::Policy::none) continue;
+    const auto testimony = arc::find_testimony(examination.chain, examination.policies[i], trusted);
+    if (!testimony) continue;
+    judgement.disposition = dmarc::Policy::none;
+    judgement.local_policy = testimony->comment;
+    judgement.reason =
+        fmt::format("taken all the same: {}, a trusted sealer, says that it passed there", testimony->sealer);
+  }
+}
+
+std::optional<ArcResult> arc_result(const arc::Chain& chain) {
+  if (chain.verdict() == arc::Verdict::none) return std::nullopt;
+  ArcResult result{chain.verdict() == arc::Verdict::pass, chain.reason(), {}};
+  for (auto set = chain.sets().rbegin(); result.passed && set != chain.sets().rend(); ++set)
+    result.sealers.push_back(set->domain);
+  return result;
 }
 
 /// What the domain's own words say is passed on, since they are meant for the sender.
@@ -151,7 +182,10 @@ dmarc_report::Message reported(const Examination& examination, const dmarc::Judg
   dmarc_report::Message row;
   const bool failed = judgement.verdict == dmarc::Verdict::fail;
   if (failed && examination.enforces_dmarc) row.disposition = judgement.disposition;
-  if (failed && !examination.enforces_dmarc && judgement.disposition != dmarc::Policy::none) {
+  if (!judgement.local_policy.empty()) {
+    row.reason = "local_policy";
+    row.comment = judgement.local_policy;
+  } else if (failed && !examination.enforces_dmarc && judgement.disposition != dmarc::Policy::none) {
     row.reason = "local_policy";
     row.comment = "policies are noted here, not enforced";
   } else if (judgement.sampled_out) {
@@ -168,8 +202,12 @@ std::string summary_of(const AuthenticationResults& results) {
     for (const auto& signature : *results.dkim)
       text += fmt::format(" dkim={}:{}", dkim::to_string(signature.verdict), signature.domain);
   }
-  for (const auto& judgement : results.dmarc)
+  if (results.arc)
+    text += results.arc->passed ? fmt::format(" arc=pass:{}", results.arc->sealers.front()) : " arc=fail";
+  for (const auto& judgement : results.dmarc) {
     text += fmt::format(" dmarc={}:{}", dmarc::to_string(judgement.verdict), judgement.domain);
+    if (!judgement.local_policy.empty()) text += " local_policy=arc";
+  }
   return text;
 }
 
@@ -197,12 +235,14 @@ asio::awaitable<CheckOutcome> InboundChecks::check(std::shared_ptr<const Checked
       }
     }
   }
-  if (examination->signatures.wants_body()) {
+  if (!examination->bodies.empty()) {
     auto job = [examination, message] { verify_body(*examination, *message); };
     co_await workers_.run(std::move(job));
   }
   if (examination->wants_dmarc) judge_authors(*examination);
+  hear_sealers(*examination, config->arc.trusted_sealers);
   AuthenticationResults& results = examination->results;
+  results.arc = arc_result(examination->chain);
   if (examination->wants_dkim) results.dkim = examination->signatures.results();
   CheckOutcome outcome;
   outcome.refusal = refusal_of(*examination, *message, *config);

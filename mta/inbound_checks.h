@@ -1,5 +1,5 @@
 // What is found out about mail from other servers when its last octet has come, and what follows from it: SPF, DKIM,
-// DMARC, and the Authentication-Results field that says so.
+// ARC, DMARC, and the Authentication-Results field that says so.
 #pragma once
 
 #include <asio.hpp>

@@ -157,6 +157,10 @@ struct Config {
     Seconds timeout{5};                // of all questions to DNS for one message
   };
 
+  struct Arc {
+    std::vector<std::string> trusted_sealers;  // domains
+  };
+
   struct Dnsbl {
     std::vector<std::string> zones;  // what parse_list_zones() reads
     std::string action = "reject";   // "note", "junk", "reject"
@@ -221,6 +225,7 @@ struct Config {
   MtaSts mta_sts;
   Reports reports;
   Checks checks;
+  Arc arc;
   Dnsbl dnsbl;
   Greylist greylist;
   Rates rates;

@@ -362,6 +362,12 @@ constexpr auto kKeys = std::to_array<Key>({
      "How long the checks of one message may wait for DNS; what is not known by then counts as a temporary error.", 1,
      60},
 
+    {"arc.trusted_sealers", Kind::text_list, +[](Config& config) -> auto& { return config.arc.trusted_sealers; },
+     "Domains of mailing lists and forwarders whose word counts (ARC): where a chain of seals holds, one of these "
+     "domains "
+     "sealed it last and recorded that the message passed DMARC when it came there, the message is taken though DMARC "
+     "fails here."},
+
     {"dnsbl.zones", Kind::text_list, at<&Config::dnsbl, &Dnsbl::zones>(),
      "Lists of addresses that send spam, asked by DNS about each other server: [\"bl.example.org\", "
      "\"list.example.net=127.0.0.2 127.0.0.4/31\"], with the answers that mean yes; without any, those from 127.0.0.2 "

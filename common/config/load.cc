@@ -171,6 +171,11 @@ Result<void> validate(const Config& config) {
   if (!config.login.default_domain.empty() && !is_host_name(config.login.default_domain)) {
     return failure(fmt::format("login.default_domain must be a domain; \"{}\" is none.", config.login.default_domain));
   }
+  for (const std::string& domain : config.arc.trusted_sealers) {
+    if (!is_host_name(domain))
+      return failure(
+          fmt::format("arc.trusted_sealers must be domains, such as \"lists.example.org\"; \"{}\" is none.", domain));
+  }
   for (char c : config.address.separators) {
     if (is_alnum(c) || c == '@' || c == '.' || c == ' ' || is_8bit(c)) {
       return failure("address.separators must be punctuation, such as \"+\" or \"-\", and not \"@\" or \".\".");

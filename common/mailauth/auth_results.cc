@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kMaxValue = 320;  // octets of a value that came from outside
 constexpr size_t kMaxReason = 160;
+constexpr size_t kNamedSealers = 5;  // the fields of the chain have all
 
 /// A value (RFC 2045 5.1): a token, or a quoted string; UTF-8 may stand in either (RFC 8601 2.2 with EAI).
 std::string value(std::string_view text) {
@@ -58,6 +59,25 @@ void append_dmarc(std::string& out, const dmarc::Judgement& judgement) {
   if (!judgement.domain.empty()) out += fmt::format(" header.from={}", value(judgement.domain));
 }
 
+void append_arc(std::string& out, const ArcResult& arc) {
+  out += fmt::format(";\r\n\tarc={}{}", arc.passed ? "pass" : "fail", reason(arc.reason));
+  for (size_t i = 0; i < std::min(arc.sealers.size(), kNamedSealers); ++i)
+    out += fmt::format("{}{}", i == 0 ? " (sealed by " : ", ", arc.sealers[i]);
+  if (!arc.sealers.empty()) out += ')';
+}
+
+std::string_view word_of(StructuredCursor& cursor) {
+  return trim(cursor.until("=;(\" \t\r\n"));
+}
+
+/// "=" and what stands behind it, with blanks and comments around both.
+std::optional<std::string> value_of(StructuredCursor& cursor) {
+  cursor.skip_cfws();
+  if (!cursor.take('=')) return std::nullopt;
+  cursor.skip_cfws();
+  return cursor.at('"') ? cursor.quoted_string() : std::string(cursor.until(";( \t\r\n"));
+}
+
 /// The authserv-id at the beginning of a field.
 std::string server_of(std::string_view field_value) {
   StructuredCursor cursor(field_value);
@@ -78,6 +98,7 @@ std::string format_authentication_results(const AuthenticationResults& results) 
     if (results.dkim->empty()) out += ";\r\n\tdkim=none";
     for (const dkim::SignatureResult& signature : *results.dkim) append_dkim(out, signature);
   }
+  if (results.arc) append_arc(out, *results.arc);
   for (const dmarc::Judgement& judgement : results.dmarc) append_dmarc(out, judgement);
   for (const std::string& clause : results.more) out += ";\r\n\t" + clause;
   if (out.size() == begin) out += "; none";
@@ -104,6 +125,36 @@ std::optional<std::string> without_forged_results(std::string_view head, std::st
   if (!found) return std::nullopt;
   kept += head.substr(read);
   return kept;
+}
+
+std::string_view RecordedResult::property(std::string_view name) const {
+  for (const auto& [own_name, text] : properties) {
+    if (iequals(own_name, name)) return text;
+  }
+  return {};
+}
+
+std::vector<RecordedResult> parse_results(std::string_view field_value) {
+  std::vector<RecordedResult> results;
+  StructuredCursor cursor(field_value);
+  for (; !cursor.at_end() && results.size() < kMaxRecorded; cursor.skip_to(';'), cursor.take(';')) {
+    cursor.skip_cfws();
+    RecordedResult one;
+    const std::string_view method = word_of(cursor);
+    one.method = lower(method.substr(0, method.find('/')));  // without its version
+    const auto result = value_of(cursor);
+    if (one.method.empty() || !result) continue;
+    one.result = lower(*result);
+    for (;;) {
+      cursor.skip_cfws();
+      const std::string_view name = word_of(cursor);
+      auto text = name.empty() ? std::nullopt : value_of(cursor);
+      if (!text || one.properties.size() == kMaxRecorded) break;
+      one.properties.emplace_back(name, std::move(*text));
+    }
+    results.push_back(std::move(one));
+  }
+  return results;
 }
 
 }  // namespace postrider

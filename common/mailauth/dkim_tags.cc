@@ -70,14 +70,20 @@ Result<void> parse_algorithm(std::string_view text, Signature& signature) {
   return {};
 }
 
-/// d=, s= and i=: who signed.
-Result<void> parse_signer(const std::vector<Tag>& tags, Signature& signature) {
+/// d=, s= and i=: who signed, and of ARC which set it belongs to.
+Result<void> parse_signer(const std::vector<Tag>& tags, SignatureKind kind, Signature& signature) {
   auto domain = normalize_domain(value_of(tags, "d"));
   if (!domain || domain->front() == '[') return failure("d= is no domain");
   signature.domain = std::move(*domain);
   signature.selector = lower(value_of(tags, "s"));
   if (!is_askable(signature.selector + "._domainkey." + signature.domain)) return failure("s= is no selector");
   signature.identity_domain = signature.domain;
+  if (kind != SignatureKind::dkim) {
+    const auto instance = parse_instance(value_of(tags, "i"));
+    if (!instance) return failure("i= is no instance");
+    signature.instance = *instance;
+    return {};
+  }
   if (const Tag* identity = find_tag(tags, "i")) {
     const std::string text = without_blanks(identity->value);
     const size_t at = text.rfind('@');
@@ -157,29 +163,42 @@ const Tag* find_tag(const std::vector<Tag>& tags, std::string_view name) {
   return found == tags.end() ? nullptr : &*found;
 }
 
-Result<void> parse_signature(std::string_view raw, Signature& signature) {
+std::optional<unsigned> parse_instance(std::string_view text) {
+  const auto number = text.size() > 2 ? std::nullopt : parse_number<unsigned>(text);
+  return number && *number >= 1 && *number <= kMaxInstance ? number : std::nullopt;
+}
+
+Result<void> parse_signature(std::string_view raw, Signature& signature, SignatureKind kind) {
+  const bool seal = kind == SignatureKind::arc_seal;
   const size_t value = std::min(raw.find(':') + 1, raw.size());
   const auto tags = parse_tags(raw.substr(value));
   if (!tags) return tl::unexpected(tags.error());
-  if (auto signer = parse_signer(*tags, signature); !signer) return signer;
-  if (value_of(*tags, "v") != "1") return failure("the version is not 1");
-  for (const char* name : {"a", "b", "bh", "d", "h", "s"}) {
-    if (find_tag(*tags, name) == nullptr) return failure(fmt::format("{}= is missing", name));
+  if (auto signer = parse_signer(*tags, kind, signature); !signer) return signer;
+  if (kind == SignatureKind::dkim && value_of(*tags, "v") != "1") return failure("the version is not 1");
+  for (const char* name : {"a", "b", "d", "s", "bh", "h"}) {
+    const bool covers_more = name == std::string_view("bh") || name == std::string_view("h");
+    const bool there = find_tag(*tags, name) != nullptr;
+    if (!there && !(seal && covers_more)) return failure(fmt::format("{}= is missing", name));
+    if (there && seal && covers_more) return failure(fmt::format("{}= has no place in a seal", name));
   }
   if (auto algorithm = parse_algorithm(value_of(*tags, "a"), signature); !algorithm) return algorithm;
-  if (const Tag* canons = find_tag(*tags, "c"); canons != nullptr && !parse_canons(canons->value, signature)) {
+  if (seal) {
+    signature.header = Canon::relaxed;
+  } else if (const Tag* canons = find_tag(*tags, "c"); canons != nullptr && !parse_canons(canons->value, signature)) {
     return failure("c= is not understood");
   }
   if (const Tag* query = find_tag(*tags, "q"); query != nullptr && !lists(query->value, "dns/txt")) {
     return failure("q= is not understood");
   }
   if (auto times = parse_times(*tags, signature); !times) return times;
-  if (auto fields = parse_fields(value_of(*tags, "h"), signature); !fields) return fields;
-  auto hash = base64_decode(without_blanks(value_of(*tags, "bh")));
+  if (!seal) {
+    if (auto fields = parse_fields(value_of(*tags, "h"), signature); !fields) return fields;
+    auto hash = base64_decode(without_blanks(value_of(*tags, "bh")));
+    if (!hash || hash->size() != kSha256) return failure("bh= is no hash");
+    signature.body_hash = std::move(*hash);
+  }
   auto octets = base64_decode(without_blanks(value_of(*tags, "b")));
-  if (!hash || hash->size() != kSha256) return failure("bh= is no hash");
   if (!octets || octets->empty()) return failure("b= is no signature");
-  signature.body_hash = std::move(*hash);
   signature.signature = std::move(*octets);
   const Tag* own = find_tag(*tags, "b");
   signature.field_without_b = std::string(raw.substr(0, value + own->value_begin));

@@ -2,25 +2,16 @@
 // the head, then the keys from DNS, then the body in pieces. The body and finish() are work for a worker thread.
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/mailauth/dkim_crypto.h"
-#include "common/mailauth/dkim_tags.h"
-#include "common/mailauth/dns.h"
+#include "common/mailauth/dkim_check.h"
 
 namespace postrider::dkim {
 
 constexpr size_t kMaxSignatures = 8;  // of a message that are looked at, from the top
-
-/// RFC 8601 2.7.1.
-enum class Verdict { none, pass, fail, policy, neutral, temperror, permerror };
-std::string_view to_string(Verdict verdict);
 
 struct SignatureResult {
   Verdict verdict = Verdict::neutral;
@@ -35,34 +26,27 @@ class Verification {
  public:
   /// head: the header block as it came, with its empty line; it must outlive this.
   Verification(std::string_view head, UnixTime now);
-  ~Verification();
-  Verification(Verification&&) noexcept;
 
-  /// False: answers are missing.
-  bool find_keys(DnsLookups& lookups);
-  /// Whether any signature is still to be decided by the body.
-  bool wants_body() const { return !bodies_.empty(); }
-  void body(std::string_view piece);
-  /// Decides what is left. Once, after all of the body.
-  void finish();
+  /// False: answers are missing. Whoever calls feeds and finishes bodies.
+  bool find_keys(DnsLookups& lookups, BodyHashes& bodies);
+  /// Decides what is left. Once, when bodies are finished.
+  void finish(const BodyHashes& bodies);
   /// In the order of the message; empty where it has no signature.
   const std::vector<SignatureResult>& results() const { return results_; }
 
  private:
-  struct Candidate;
-  struct Body;
-  void want_body(Candidate& candidate);
-  void decide(Candidate& candidate);
-  std::string signed_header(const Signature& signature) const;
+  /// A signature that is well-formed.
+  struct Candidate {
+    size_t result = 0;  // in results_
+    Signature signature;
+    Key key;
+    size_t body = 0;
+  };
+  void judge(const Candidate& candidate, Finding finding);
 
   std::string_view head_;
   std::vector<SignatureResult> results_;
   std::vector<Candidate> candidates_;  // not decided yet
-  std::vector<std::unique_ptr<Body>> bodies_;
 };
-
-/// The fields of a header that h= selects, in canonical form: of each name the lowest one that is not taken yet
-/// (5.4.2).
-std::string select_fields(std::string_view head, const std::vector<std::string>& names, Canon canon);
 
 }  // namespace postrider::dkim

@@ -66,6 +66,7 @@ struct Judgement {
   bool sampled_out = false;                      // pct= made the disposition a weaker one
   bool dkim_passed = false, spf_passed = false;  // with alignment
   std::string reason;
+  std::string local_policy;  // for reports: why the disposition is none whatever the domain asks for; empty: it is not
 };
 /// dice: 0 to 99, by chance, for pct=.
 Judgement judge(const AuthorPolicy& author, const Authenticated& authenticated, unsigned dice);

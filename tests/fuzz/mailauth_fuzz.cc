@@ -6,6 +6,7 @@
 
 #include "common/http/http.h"
 #include "common/mail/header.h"
+#include "common/mailauth/arc.h"
 #include "common/mailauth/auth_results.h"
 #include "common/mailauth/gzip.h"
 #include "common/mailauth/mta_sts.h"
@@ -42,10 +43,16 @@ void check_results(std::string_view text) {
   while (!(results.mail_from = spf::check_mail_from(query, lookups))) answer_with(lookups, text);
   results.helo_spf = results.mail_from;
   dkim::Verification signatures(text, 0);
-  while (!signatures.find_keys(lookups)) answer_with(lookups, text);
-  signatures.body(text);
-  signatures.finish();
+  dkim::BodyHashes bodies;
+  while (!signatures.find_keys(lookups, bodies)) answer_with(lookups, text);
+  arc::Chain chain(text, 0);
+  while (!chain.find_keys(lookups, bodies)) answer_with(lookups, text);
+  bodies.feed(text);
+  bodies.finish();
+  signatures.finish(bodies);
+  chain.finish(bodies);
   results.dkim = signatures.results();
+  results.arc = ArcResult{chain.verdict() == arc::Verdict::pass, chain.reason(), {}};
   for (const std::string& author : dmarc::author_domains(text)) {
     std::optional<dmarc::AuthorPolicy> policy;
     while (!(policy = dmarc::find_policy(author, lookups))) answer_with(lookups, text);
@@ -57,6 +64,7 @@ void check_results(std::string_view text) {
   if (!only || only->raw.size() != field.size() || !claims_to_be_ours(only->name, only->value, "mx.example"))
     std::abort();
   without_forged_results(text, "mx.example");
+  parse_results(text);
 }
 
 }  // namespace

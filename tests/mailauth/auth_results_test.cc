@@ -25,12 +25,14 @@ TEST(AuthenticationResultsTest, SaysWhatWasFound) {
   judgement.verdict = dmarc::Verdict::pass;
   judgement.policy = dmarc::Policy::reject;
   results.dmarc = {judgement};
+  results.arc = ArcResult{true, {}, {"forward.example", "list.example"}};
   EXPECT_EQ(format_authentication_results(results),
             "Authentication-Results: mx.example.test;\r\n"
             "\tspf=pass smtp.mailfrom=carol@example.org;\r\n"
             "\tspf=none smtp.helo=mail.example.org;\r\n"
             "\tdkim=fail reason=\"the body was changed\" header.d=example.org header.s=s1 header.a=rsa-sha256 "
             "header.b=\"AbC/+=12\";\r\n"
+            "\tarc=pass (sealed by forward.example, list.example);\r\n"
             "\tdmarc=pass (p=reject) header.from=example.org\r\n");
 }
 

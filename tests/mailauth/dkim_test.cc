@@ -5,7 +5,7 @@
 #include "common/mail/header.h"
 #include "common/mailauth/dkim_sign.h"
 #include "common/mailauth/dkim_verify.h"
-#include "tests/mailauth/table.h"
+#include "tests/mailauth/signatures.h"
 
 namespace postrider::dkim {
 namespace {
@@ -23,15 +23,8 @@ std::string canonical_body(Canon canon, std::string_view body, size_t piece) {
 
 class DkimTest : public testing::Test {
  protected:
-  /// The results for a whole message, its body in pieces of that size.
-  std::vector<SignatureResult> verify_message(const std::string& message, UnixTime now = kNow, size_t piece = 7) {
-    const std::string_view text = message;
-    const std::string_view head = text.substr(0, header_block_size(text));
-    Verification verification(head, now);
-    dns.run([&](DnsLookups& lookups) { return verification.find_keys(lookups) ? std::optional(true) : std::nullopt; });
-    for (size_t at = head.size(); at < text.size(); at += piece) verification.body(text.substr(at, piece));
-    verification.finish();
-    return verification.results();
+  std::vector<SignatureResult> verify_message(const std::string& message, UnixTime now = kNow) {
+    return verify_signatures(dns, message, now, 7);
   }
   SignatureResult only(const std::string& message, UnixTime now = kNow) {
     auto results = verify_message(message, now);

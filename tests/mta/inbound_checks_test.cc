@@ -5,12 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "mta/dmarc_reporter.h"
-#include "tests/mailauth/table.h"
+#include "tests/mailauth/sealer.h"
 #include "tests/store/temp_state.h"
 
 namespace postrider {
 namespace {
 
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
@@ -24,18 +25,25 @@ class CountedTest : public testing::Test {
     dns_.txt("_dmarc.silent.example", "v=DMARC1; p=reject");
   }
   asio::awaitable<DnsAnswer> answer(std::string name, DnsType type) { co_return *dns_.answer({name, type}); }
-  void check(const std::string& client, const std::string& sender, const std::string& author, bool is_report = false) {
+  CheckOutcome check_message(const std::string& client, const std::string& sender, const std::string& text,
+                             bool is_report = false) {
     auto message = std::make_shared<CheckedMessage>();
     message->client = client;
     message->helo = "mx.example";
     message->sender = sender;
-    message->head = "From: " + author + "\r\n\r\n";
-    message->spool = state_.spool("body\r\n");
+    message->body_offset = header_block_size(text);
+    message->head = text.substr(0, message->body_offset);
+    message->spool = state_.spool(text);
     message->is_report = is_report;
+    CheckOutcome outcome;
     asio::io_context loop;
-    auto run = [&]() -> asio::awaitable<void> { co_await checks_.check(message, config_); };
+    auto run = [&]() -> asio::awaitable<void> { outcome = co_await checks_.check(message, config_); };
     asio::co_spawn(loop, run(), [](const std::exception_ptr& error) { EXPECT_EQ(error, nullptr); });
     loop.run();
+    return outcome;
+  }
+  void check(const std::string& client, const std::string& sender, const std::string& author, bool is_report = false) {
+    check_message(client, sender, "From: " + author + "\r\n\r\nbody\r\n", is_report);
   }
   std::vector<DmarcResult> rows() {
     reporter_.write();
@@ -87,6 +95,42 @@ TEST_F(CountedTest, WhereNothingIsEnforcedItIsSaidWhy) {
   ASSERT_THAT(found, SizeIs(1));
   EXPECT_EQ(found[0].disposition, "none");
   EXPECT_EQ(found[0].reason, "local_policy");
+}
+
+TEST_F(CountedTest, ATrustedSealerIsBelieved) {
+  Sealer sealer(dns_);
+  const std::string sealed = sealer.seal("From: carol@good.example\r\n\r\nbody and a footer\r\n", "list.example",
+                                         "dmarc=pass header.from=good.example");
+  auto outcome = check_message("198.51.100.1", "list@list.example", sealed);
+  ASSERT_TRUE(outcome.refusal);
+  EXPECT_THAT(outcome.summary, HasSubstr("arc=pass:list.example dmarc=fail:good.example"));
+  config_->arc.trusted_sealers = {"list.example"};
+  outcome = check_message("198.51.100.1", "list@list.example", sealed);
+  EXPECT_FALSE(outcome.refusal);
+  EXPECT_THAT(outcome.summary, HasSubstr("dmarc=fail:good.example local_policy=arc"));
+  EXPECT_THAT(outcome.fields,
+              HasSubstr("arc=pass (sealed by list.example);\r\n\tdmarc=fail (p=reject) reason=\"taken all the "
+                        "same: list.example, a trusted sealer, says that it passed there\""));
+  const auto found = rows();
+  ASSERT_THAT(found, SizeIs(2));
+  for (const DmarcResult& row : found) {
+    EXPECT_EQ(row.dkim + ' ' + row.spf, "fail fail");
+    EXPECT_EQ(row.reason, row.disposition == "none" ? "local_policy" : "");
+    EXPECT_EQ(row.comment, row.disposition == "none" ? "arc=pass as[1].d=list.example as[1].s=arc" : "");
+  }
+}
+
+TEST_F(CountedTest, AChainThatWasBrokenSavesNothing) {
+  Sealer sealer(dns_);
+  config_->arc.trusted_sealers = {"list.example"};
+  config_->checks.dkim = "off";
+  std::string sealed =
+      sealer.seal("From: carol@good.example\r\n\r\nbody\r\n", "list.example", "dmarc=pass header.from=good.example");
+  EXPECT_FALSE(check_message("198.51.100.1", "list@list.example", sealed).refusal);
+  sealed += "and more\r\n";
+  const auto outcome = check_message("198.51.100.1", "list@list.example", sealed);
+  EXPECT_TRUE(outcome.refusal);
+  EXPECT_THAT(outcome.fields, HasSubstr("arc=fail reason=\"its last signature fails: the body was changed\""));
 }
 
 TEST_F(CountedTest, NeitherReportsNorWhoAsksForNothing) {

@@ -7,8 +7,7 @@
 #include <csignal>
 
 #include "common/mail/header.h"
-#include "common/mailauth/dkim_verify.h"
-#include "tests/mailauth/table.h"
+#include "tests/mailauth/signatures.h"
 #include "tests/mta/fake_remote.h"
 
 namespace postrider {
@@ -257,12 +256,9 @@ TEST_F(RemoteQueueTest, AReportIsSignedByTheDomainAboveTheHost) {
   runner_->stop();
   const size_t head = header_block_size(report);
   EXPECT_THAT(report.substr(0, head), HasSubstr("From: Mail Delivery System <mailer-daemon@mx.example.org>"));
-  dkim::Verification verification(std::string_view(report).substr(0, head), clock_.unix_time());
-  dns.run([&](DnsLookups& lookups) { return verification.find_keys(lookups) ? std::optional(true) : std::nullopt; });
-  verification.body(std::string_view(report).substr(head));
-  verification.finish();
-  ASSERT_EQ(verification.results().size(), 2U);
-  for (const auto& result : verification.results()) {
+  const auto results = verify_signatures(dns, report, clock_.unix_time());
+  ASSERT_EQ(results.size(), 2U);
+  for (const auto& result : results) {
     EXPECT_EQ(result.verdict, dkim::Verdict::pass) << result.reason;
     EXPECT_EQ(result.domain, "example.org");
   }

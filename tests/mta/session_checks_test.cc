@@ -4,6 +4,7 @@
 #include "common/mail/header.h"
 #include "common/mailauth/dkim_sign.h"
 #include "store/dkim_keys.h"
+#include "tests/mailauth/signatures.h"
 #include "tests/mta/session_fixture.h"
 
 namespace postrider {
@@ -165,13 +166,9 @@ TEST_F(ChecksTest, WhatOurUsersSendIsSigned) {
   EXPECT_EQ(client.reply()->substr(0, 3), "250");
   const std::string text = only_message().text;
   EXPECT_EQ(find_header(text, "Authentication-Results"), std::nullopt);
-  const size_t head = header_block_size(text);
-  dkim::Verification verification(std::string_view(text).substr(0, head), clock.unix_time());
-  dns.run([&](DnsLookups& lookups) { return verification.find_keys(lookups) ? std::optional(true) : std::nullopt; });
-  verification.body(std::string_view(text).substr(head));
-  verification.finish();
-  ASSERT_EQ(verification.results().size(), 2u);
-  for (const auto& result : verification.results()) EXPECT_EQ(result.verdict, dkim::Verdict::pass) << result.reason;
+  const auto results = verify_signatures(dns, text, clock.unix_time());
+  ASSERT_EQ(results.size(), 2u);
+  for (const auto& result : results) EXPECT_EQ(result.verdict, dkim::Verdict::pass) << result.reason;
   EXPECT_NE(text.find("\r\nMessage-ID: "), std::string::npos);
 }
 
