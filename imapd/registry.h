@@ -17,7 +17,7 @@ class Listener {
  public:
   virtual ~Listener() = default;
   /// On the listener's own loop; quick, and never calls back.
-  virtual void account_changed() = 0;
+  virtual void account_changed(store::AccountId account) = 0;
   /// Waits in IDLE, and so would not find out by itself.
   virtual bool idling() const = 0;
 };

@@ -16,8 +16,7 @@ void keep_meant(std::vector<Listed>& mailboxes, const std::vector<MailboxFilter>
     return std::none_of(filters.begin(), filters.end(), [&](const MailboxFilter& filter) {
       bool is_selected = filter.kind == Kind::selected || filter.kind == Kind::selected_delayed;
       if (is_selected) return owner == listed.owner && selected == mailbox.id;
-      bool own_only = filter.kind == Kind::inboxes || filter.kind == Kind::personal;
-      return !(own_only && listed.owner != 0) && matches(filter, mailbox.name, mailbox.subscribed);
+      return matches(filter, mailbox.name, mailbox.subscribed, listed.own());
     });
   });
 }
@@ -48,7 +47,7 @@ asio::awaitable<Reply> Session::multisearch(Cursor& arguments) {
   auto job = [&](store::Account& account) {
     if (std::exchange(first, false)) {
       std::vector<std::string> subscribed = account.subscriptions();
-      for (store::Mailbox& mailbox : account.mailboxes()) left.push_back({std::move(mailbox), 0});
+      for (store::Mailbox& mailbox : account.mailboxes()) left.push_back({std::move(mailbox)});
       for (Listed& listed : others_mailboxes(store::right::kRead)) {
         listed.mailbox.subscribed = std::binary_search(subscribed.begin(), subscribed.end(), listed.mailbox.name);
         left.push_back(std::move(listed));
