@@ -138,6 +138,7 @@ class Session final : public Listener {
 
   // session_updates.cc: what others did, told at the end of a command. On the worker.
   void report_changes(store::Account& account, const OwnFlags& own = {});
+  void report_url_key(store::Account& account);
   void report_count();
   void report_expunged(const store::UidRanges& uids);
   void report_flags(store::Account& account, const store::UidRanges& uids, const OwnFlags& own);
@@ -185,6 +186,7 @@ class Session final : public Listener {
   store::StoreResult<void> may_create(store::Account& account, const Place& place) const;
   std::vector<Listed> shared_mailboxes(store::Account& account, std::string_view address, store::Rights needed);
   std::vector<Listed> others_mailboxes(store::Rights needed);
+  store::Rights rights_in(store::AccountId whose, store::MailboxId mailbox);
   asio::awaitable<void> refresh_rights();
   bool allows(store::Rights needed) const { return (selected_rights_ & needed) == needed; }
   std::optional<store::AccountId> identifier(std::string_view name);
@@ -277,6 +279,7 @@ class Session final : public Listener {
 
   // session_search.cc
   asio::awaitable<Reply> search(Cursor& arguments);
+  std::vector<Listed> readable_mailboxes(store::Account& account);
   asio::awaitable<Reply> multisearch(Cursor& arguments);
   asio::awaitable<Reply> sort(Cursor& arguments);
   asio::awaitable<Reply> thread(Cursor& arguments);
@@ -298,6 +301,7 @@ class Session final : public Listener {
   void warn_of_quota(store::Account& account);
 
   // session_urlauth.cc (RFC 4467)
+  static constexpr std::string_view kUrlMechanisms = "OK [URLMECH INTERNAL] How URLs are authorized.";
   std::optional<store::UrlPart> follow(const ImapUrl& url);
   bool is_here(const ImapUrl& url) const;
   asio::awaitable<Reply> gen_urlauth(Cursor& arguments);
@@ -372,6 +376,7 @@ class Session final : public Listener {
   bool rev2_ = false;       // RFC 9051: also no \Recent, and ESEARCH instead of SEARCH
   bool idling_ = false;
   bool listening_ = false;      // NOTIFY is on
+  std::string url_key_;         // of the selected mailbox
   store::Uid last_recent_ = 0;  // of the new mail that this session was told of in the selected mailbox; 0: none
   size_t bad_commands_ = 0;
   size_t failed_logins_ = 0;

@@ -98,19 +98,17 @@ std::vector<Listed> Session::others_mailboxes(store::Rights needed) {
   return all;
 }
 
+/// What the owner of a mailbox allows now. On the worker.
+store::Rights Session::rights_in(store::AccountId whose, store::MailboxId mailbox) {
+  auto owner = services_.directory.with([&](store::Directory& directory) { return directory.account(whose); });
+  if (!owner || !owner->enabled) return 0;  // and the file is left alone: it may be gone
+  return open(whose)->rights_of(mailbox, account_->id);
+}
+
 /// Looks what the owner of the selected mailbox allows now.
 asio::awaitable<void> Session::refresh_rights() {
   if (!view_ || selected_.own()) co_return;
-  auto look = [&] {
-    auto owner =
-        services_.directory.with([&](store::Directory& directory) { return directory.account(selected_.account); });
-    if (!owner || !owner->enabled) {
-      selected_rights_ = 0;  // and the file is left alone: it may be gone
-      return;
-    }
-    auto account = open(selected_.account);
-    selected_rights_ = account->rights_of(view_->mailbox(), account_->id);
-  };
+  auto look = [&] { selected_rights_ = rights_in(selected_.account, view_->mailbox()); };
   co_await services_.workers.run(std::move(look));
 }
 
