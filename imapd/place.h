@@ -27,7 +27,9 @@ struct Place {
 /// A mailbox for LIST: the name is the one that the user sees.
 struct Listed {
   store::Mailbox mailbox;
-  store::AccountId owner = 0;  // 0: the user
+  store::AccountId owner = 0;                 // 0: the user
+  store::Rights rights = store::right::kAll;  // the user's
+  bool own() const { return owner == 0; }
 };
 
 /// Failures of rights. Who may not even see a mailbox is told that there is none.

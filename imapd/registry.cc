@@ -62,7 +62,8 @@ void Registry::listen(store::AccountId account, size_t loop, Listener& listener)
 
 void Registry::forget(store::AccountId account, size_t loop, Listener& listener) {
   auto here = loops_[loop].listeners.find(account);
-  std::erase(here->second, &listener);
+  // One may listen twice: it has a mailbox selected in an account that it watches besides.
+  here->second.erase(std::find(here->second.begin(), here->second.end(), &listener));
   if (here->second.empty()) loops_[loop].listeners.erase(here);
 }
 
@@ -90,7 +91,7 @@ void Registry::tell(size_t loop, store::AccountId account, const Listener* but) 
   auto here = loops_[loop].listeners.find(account);
   if (here == loops_[loop].listeners.end()) return;
   for (Listener* listener : here->second) {
-    if (listener != but) listener->account_changed();
+    if (listener != but) listener->account_changed(account);
   }
 }
 

@@ -17,7 +17,7 @@ class Listener {
  public:
   virtual ~Listener() = default;
   /// On the listener's own loop; quick, and never calls back.
-  virtual void account_changed() = 0;
+  virtual void account_changed(store::AccountId account) = 0;
   /// Waits in IDLE, and so would not find out by itself.
   virtual bool idling() const = 0;
 };
@@ -36,6 +36,8 @@ class Registry {
   /// Likewise for a session of somebody else's, which looks at a mailbox of the account and does not count.
   void watch(store::AccountId account, size_t loop, Listener& listener);
   void unwatch(store::AccountId account, size_t loop, Listener& listener);
+  /// A session searches a mailbox of the account, and does not stay. From any thread.
+  void visit(store::AccountId account) { observer_(account); }
 
   /// Something was committed: wakes the account's sessions on every loop, but not the one that did it. From any thread;
   /// the listeners of own_loop are called at once, so that must be the calling thread's loop, or kNoLoop.

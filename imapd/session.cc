@@ -1,5 +1,6 @@
 #include "imapd/session.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "common/base/log.h"
@@ -97,7 +98,9 @@ Session::Session(Services& services, std::shared_ptr<net::Connection> connection
 
 Session::~Session() = default;
 
-void Session::account_changed() {
+void Session::account_changed(store::AccountId account) {
+  // No more than the accounts that it listens to.
+  if (std::find(changed_.begin(), changed_.end(), account) == changed_.end()) changed_.push_back(account);
   connection_->notify();
 }
 
@@ -122,6 +125,7 @@ asio::awaitable<void> Session::run(bool implicit_tls) {
 
 void Session::end(std::string_view reason) {
   deselect();
+  stop_notify();
   if (account_) services_.registry.leave(account_->id, loop_, *this);
   connection_->close();
   log_info("connection_end", {{"session", number_},

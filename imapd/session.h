@@ -61,7 +61,7 @@ class Session final : public Listener {
   /// From the greeting to the end. implicit_tls: the handshake comes first (port 993).
   asio::awaitable<void> run(bool implicit_tls);
 
-  void account_changed() override;
+  void account_changed(store::AccountId account) override;
   bool idling() const override { return idling_ || listening_; }
 
  private:
@@ -138,6 +138,7 @@ class Session final : public Listener {
 
   // session_updates.cc: what others did, told at the end of a command. On the worker.
   void report_changes(store::Account& account, const OwnFlags& own = {});
+  void report_url_key(store::Account& account);
   void report_count();
   void report_expunged(const store::UidRanges& uids);
   void report_flags(store::Account& account, const store::UidRanges& uids, const OwnFlags& own);
@@ -183,7 +184,9 @@ class Session final : public Listener {
   Place find_place(std::string_view name);
   store::StoreResult<store::Mailbox> permitted(store::Account& account, const Place& place, store::Rights needed) const;
   store::StoreResult<void> may_create(store::Account& account, const Place& place) const;
+  std::vector<Listed> shared_mailboxes(store::Account& account, std::string_view address, store::Rights needed);
   std::vector<Listed> others_mailboxes(store::Rights needed);
+  store::Rights rights_in(store::AccountId whose, store::MailboxId mailbox);
   asio::awaitable<void> refresh_rights();
   bool allows(store::Rights needed) const { return (selected_rights_ & needed) == needed; }
   std::optional<store::AccountId> identifier(std::string_view name);
@@ -276,6 +279,7 @@ class Session final : public Listener {
 
   // session_search.cc
   asio::awaitable<Reply> search(Cursor& arguments);
+  std::vector<Listed> readable_mailboxes(store::Account& account);
   asio::awaitable<Reply> multisearch(Cursor& arguments);
   asio::awaitable<Reply> sort(Cursor& arguments);
   asio::awaitable<Reply> thread(Cursor& arguments);
@@ -297,6 +301,7 @@ class Session final : public Listener {
   void warn_of_quota(store::Account& account);
 
   // session_urlauth.cc (RFC 4467)
+  static constexpr std::string_view kUrlMechanisms = "OK [URLMECH INTERNAL] How URLs are authorized.";
   std::optional<store::UrlPart> follow(const ImapUrl& url);
   bool is_here(const ImapUrl& url) const;
   asio::awaitable<Reply> gen_urlauth(Cursor& arguments);
@@ -327,6 +332,15 @@ class Session final : public Listener {
   // session_notify.cc
   asio::awaitable<Reply> notify(Cursor& arguments);
   Notify::Teller teller();
+  std::vector<Notify::Owner> notify_owners(const Notify& notify, const std::vector<Notify::Owner>& kept);
+  bool watch(std::vector<Notify::Owner> owners);
+  Notify::Picture picture(store::Account& account, const Notify& notify);
+  std::optional<Notify::Picture> picture_of(const Notify::Owner& owner, const Notify& notify);
+  asio::awaitable<std::vector<Notify::Owner>> follow_owners(std::vector<store::AccountId>& changed);
+  void report_watched(store::Account& account, const std::vector<store::AccountId>& changed,
+                      const std::vector<Notify::Owner>& gone);
+  void stop_notify();
+  void notify_overflows();
   asio::awaitable<void> tell_news(bool idle);
   asio::awaitable<void> fetch_new();
 
@@ -348,9 +362,12 @@ class Session final : public Listener {
   Place selected_;                     // of view_
   store::Rights selected_rights_ = 0;  // there
   std::optional<Notify> notify_;
-  std::vector<SearchContext> contexts_;  // of the selected mailbox
-  store::UidRanges new_uids_;            // told by EXISTS, and not fetched for NOTIFY yet
-  std::string user_;                     // for log lines
+  std::vector<Notify::Owner> watched_;     // that notify_ reaches into; the registry knows
+  uint64_t watched_version_ = 0;           // of the directory, when they were looked up
+  std::vector<store::AccountId> changed_;  // since they were told of last; of the loop alone
+  std::vector<SearchContext> contexts_;    // of the selected mailbox
+  store::UidRanges new_uids_;              // told by EXISTS, and not fetched for NOTIFY yet
+  std::string user_;                       // for log lines
   // What ENABLE switched on.
   bool condstore_ = false;  // RFC 7162 3.1: MODSEQ goes with every FETCH from now on
   bool qresync_ = false;    // RFC 7162 3.2: VANISHED instead of EXPUNGE
@@ -359,6 +376,7 @@ class Session final : public Listener {
   bool rev2_ = false;       // RFC 9051: also no \Recent, and ESEARCH instead of SEARCH
   bool idling_ = false;
   bool listening_ = false;      // NOTIFY is on
+  std::string url_key_;         // of the selected mailbox
   store::Uid last_recent_ = 0;  // of the new mail that this session was told of in the selected mailbox; 0: none
   size_t bad_commands_ = 0;
   size_t failed_logins_ = 0;

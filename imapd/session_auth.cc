@@ -181,13 +181,13 @@ asio::awaitable<Reply> Session::compress(Cursor& arguments) {
 asio::awaitable<Reply> Session::unauthenticate(Cursor& arguments) {
   if (!parse_nothing(arguments)) co_return Reply::refused(arguments);
   deselect();
+  stop_notify();
   services_.registry.leave(account_->id, loop_, *this);
   account_.reset();
   user_.clear();
   state_ = kNotAuthenticated;
   condstore_ = qresync_ = uid_only_ = utf8_ = rev2_ = false;
-  notify_.reset();
-  listening_ = false;
+  changed_.clear();
   framer_.set_limits(kLimitsBeforeLogin);
   connection_->set_deadline(config_->imap.login_timeout);
   Reply::ok("You are nobody now.").code("CAPABILITY " + capabilities()).append_to(out_, tag_);

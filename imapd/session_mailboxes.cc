@@ -49,7 +49,7 @@ void show_expunged_as_wanted(store::Account& account, const std::string& name) {
 
 ListSource Session::list_source(store::Account& account, const ListCommand& command) {
   ListSource source;
-  for (store::Mailbox& mailbox : account.mailboxes()) source.mailboxes.push_back({std::move(mailbox), 0});
+  for (store::Mailbox& mailbox : account.mailboxes()) source.mailboxes.push_back({std::move(mailbox)});
   for (Listed& listed : others_mailboxes(store::right::kLookup)) source.mailboxes.push_back(std::move(listed));
   source.subscriptions = account.subscriptions();
   source.utf8 = utf8_;

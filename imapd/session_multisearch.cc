@@ -8,7 +8,8 @@ namespace {
 
 using Kind = MailboxFilter::Kind;
 
-/// Leaves those that the filters mean. owner, selected: of the selected mailbox.
+/// Leaves those that the filters mean. owner, selected: of the selected mailbox. What the user may read but not see in
+/// LIST has to be named (RFC 7377 2.2).
 void keep_meant(std::vector<Listed>& mailboxes, const std::vector<MailboxFilter>& filters, store::AccountId owner,
                 store::MailboxId selected) {
   std::erase_if(mailboxes, [&](const Listed& listed) {
@@ -16,13 +17,25 @@ void keep_meant(std::vector<Listed>& mailboxes, const std::vector<MailboxFilter>
     return std::none_of(filters.begin(), filters.end(), [&](const MailboxFilter& filter) {
       bool is_selected = filter.kind == Kind::selected || filter.kind == Kind::selected_delayed;
       if (is_selected) return owner == listed.owner && selected == mailbox.id;
-      bool own_only = filter.kind == Kind::inboxes || filter.kind == Kind::personal;
-      return !(own_only && listed.owner != 0) && matches(filter, mailbox.name, mailbox.subscribed);
+      const bool visible = filter.kind == Kind::mailboxes || (listed.rights & store::right::kLookup) != 0;
+      return visible && matches(filter, mailbox.name, mailbox.subscribed, listed.own());
     });
   });
 }
 
 }  // namespace
+
+/// The user's own, and those of others that may be read. On the worker.
+std::vector<Listed> Session::readable_mailboxes(store::Account& account) {
+  std::vector<Listed> all;
+  std::vector<std::string> subscribed = account.subscriptions();
+  for (store::Mailbox& mailbox : account.mailboxes()) all.push_back({std::move(mailbox)});
+  for (Listed& listed : others_mailboxes(store::right::kRead)) {
+    listed.mailbox.subscribed = std::binary_search(subscribed.begin(), subscribed.end(), listed.mailbox.name);
+    all.push_back(std::move(listed));
+  }
+  return all;
+}
 
 asio::awaitable<Reply> Session::multisearch(Cursor& arguments) {
   MultiSearchCommand command;
@@ -44,36 +57,40 @@ asio::awaitable<Reply> Session::multisearch(Cursor& arguments) {
   std::optional<View> view;
   std::optional<SearchRun> run;
   bool first = true, more = true;
+  auto next = [&] {
+    run.reset();
+    left.pop_back();
+  };
+  auto search_slice = [&](store::Account& account) {
+    const Listed& now = left.back();
+    if (!run) {
+      auto snapshot = account.snapshot(now.mailbox.id);
+      if (!snapshot) return next();
+      view.emplace(*snapshot, std::vector<std::string>(), true, now.owner);
+      run.emplace(resolved(account, search.key, now.owner), *view, account.keywords(), services_.clock.unix_time());
+    }
+    if (run->step(account)) return;
+    answer.mailbox = "MAILBOX ";
+    append_mailbox(answer.mailbox, now.mailbox.name, utf8_);
+    append_format(answer.mailbox, " UIDVALIDITY {}", view->uid_validity());
+    if (!run->found().empty()) append_search_result(out_, answer, search.options, run->found(), *view);
+    next();
+  };
   // One mailbox after the other, a slice at a time; what is in it when its turn comes is searched.
   auto job = [&](store::Account& account) {
     if (std::exchange(first, false)) {
-      std::vector<std::string> subscribed = account.subscriptions();
-      for (store::Mailbox& mailbox : account.mailboxes()) left.push_back({std::move(mailbox), 0});
-      for (Listed& listed : others_mailboxes(store::right::kRead)) {
-        listed.mailbox.subscribed = std::binary_search(subscribed.begin(), subscribed.end(), listed.mailbox.name);
-        left.push_back(std::move(listed));
-      }
+      left = readable_mailboxes(account);
       keep_meant(left, command.filters, view_ ? view_->owner() : 0, view_ ? view_->mailbox() : 0);
       std::reverse(left.begin(), left.end());
     }
-    std::optional<store::Accounts::Lease> lease;
-    if (!left.empty() && left.back().owner != 0) lease.emplace(open(left.back().owner));
-    store::Account& searched = lease ? **lease : account;
-    if (!run && !left.empty()) {
-      auto snapshot = searched.snapshot(left.back().mailbox.id);
-      if (snapshot) view.emplace(*snapshot, std::vector<std::string>(), true, left.back().owner);
-      if (snapshot)
-        run.emplace(resolved(searched, search.key, left.back().owner), *view, searched.keywords(),
-                    services_.clock.unix_time());
-      if (!snapshot) left.pop_back();
-    }
-    if (run && !run->step(searched)) {
-      answer.mailbox = "MAILBOX ";
-      append_mailbox(answer.mailbox, left.back().mailbox.name, utf8_);
-      append_format(answer.mailbox, " UIDVALIDITY {}", view->uid_validity());
-      if (!run->found().empty()) append_search_result(out_, answer, search.options, run->found(), *view);
-      run.reset();
-      left.pop_back();
+    if (!left.empty() && left.back().own()) {
+      search_slice(account);
+    } else if (!left.empty()) {
+      // The right to read another's may be withdrawn at any time.
+      const store::AccountId owner = left.back().owner;
+      const bool readable = (rights_in(owner, left.back().mailbox.id) & store::right::kRead) != 0;
+      if (!run) services_.registry.visit(owner);
+      readable ? search_slice(*open(owner)) : next();
     }
     more = !left.empty();
     if (!more) report_changes(account);

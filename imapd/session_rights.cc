@@ -66,7 +66,23 @@ store::StoreResult<void> Session::may_create(store::Account& account, const Plac
   return tl::unexpected(no_permission("You may not make a mailbox there."));
 }
 
-/// Mailboxes of others that the user has these rights in. On the worker.
+/// Mailboxes of another account that the user has these rights in, as the user sees them, by name. On the worker.
+std::vector<Listed> Session::shared_mailboxes(store::Account& account, std::string_view address, store::Rights needed) {
+  std::vector<Listed> all;
+  for (store::MailboxId id : account.shared_mailboxes(account_->id)) {
+    auto mailbox = account.mailbox(id);
+    store::Rights rights = account.rights_of(id, account_->id);  // asked last: they may have just been taken away
+    if (!mailbox || (rights & needed) != needed) continue;
+    mailbox->name = fmt::format("{}{}{}{}", kOthersPrefix, address, kDelimiter, mailbox->name);
+    mailbox->special_use.clear();  // the owner's
+    mailbox->subscribed = false;
+    all.push_back({std::move(*mailbox), account.id(), rights});
+  }
+  std::sort(all.begin(), all.end(), [](const Listed& a, const Listed& b) { return a.mailbox.name < b.mailbox.name; });
+  return all;
+}
+
+/// Likewise of all others.
 std::vector<Listed> Session::others_mailboxes(store::Rights needed) {
   std::vector<Listed> all;
   auto owners =
@@ -74,14 +90,7 @@ std::vector<Listed> Session::others_mailboxes(store::Rights needed) {
   for (const store::AccountInfo& owner : owners) {
     try {
       auto account = open(owner.id);
-      for (store::MailboxId id : account->shared_mailboxes(account_->id)) {
-        auto mailbox = account->mailbox(id);
-        if (!mailbox || (account->rights_of(id, account_->id) & needed) != needed) continue;
-        mailbox->name = fmt::format("{}{}{}{}", kOthersPrefix, owner.address, kDelimiter, mailbox->name);
-        mailbox->special_use.clear();  // the owner's
-        mailbox->subscribed = false;
-        all.push_back({std::move(*mailbox), owner.id});
-      }
+      for (Listed& listed : shared_mailboxes(*account, owner.address, needed)) all.push_back(std::move(listed));
     } catch (const store::SqliteError& error) {
       log_error("account_not_listed", {{"account", owner.id}, {"user", user_}, {"error", error.what()}});
     }
@@ -89,19 +98,17 @@ std::vector<Listed> Session::others_mailboxes(store::Rights needed) {
   return all;
 }
 
+/// What the owner of a mailbox allows now. On the worker.
+store::Rights Session::rights_in(store::AccountId whose, store::MailboxId mailbox) {
+  auto owner = services_.directory.with([&](store::Directory& directory) { return directory.account(whose); });
+  if (!owner || !owner->enabled) return 0;  // and the file is left alone: it may be gone
+  return open(whose)->rights_of(mailbox, account_->id);
+}
+
 /// Looks what the owner of the selected mailbox allows now.
 asio::awaitable<void> Session::refresh_rights() {
   if (!view_ || selected_.own()) co_return;
-  auto look = [&] {
-    auto owner =
-        services_.directory.with([&](store::Directory& directory) { return directory.account(selected_.account); });
-    if (!owner || !owner->enabled) {
-      selected_rights_ = 0;  // and the file is left alone: it may be gone
-      return;
-    }
-    auto account = open(selected_.account);
-    selected_rights_ = account->rights_of(view_->mailbox(), account_->id);
-  };
+  auto look = [&] { selected_rights_ = rights_in(selected_.account, view_->mailbox()); };
   co_await services_.workers.run(std::move(look));
 }
 
@@ -215,7 +222,7 @@ asio::awaitable<Reply> Session::delete_acl(Cursor& arguments) {
 
 asio::awaitable<Reply> Session::change_acl(AclCommand command, char how, store::Rights rights) {
   std::optional<Reply> reply;
-  store::AccountId whose = 0;
+  store::AccountId whose = 0, shared_with = 0;
   auto job = [&](store::Account& account, const Place& place) {
     whose = account.id();
     auto mailbox = permitted(account, place, right::kAdminister);
@@ -239,6 +246,7 @@ asio::awaitable<Reply> Session::change_acl(AclCommand command, char how, store::
     // The directory may name one account too many, but never one too few.
     if (!grant.negative && grant.rights != 0) {
       services_.directory.with([&](store::Directory& directory) { directory.note_sharing(account.id(), grant.who); });
+      shared_with = grant.who;
     }
     store::Edit edit(account);
     auto granted = edit.grant(mailbox->id, grant);
@@ -251,6 +259,7 @@ asio::awaitable<Reply> Session::change_acl(AclCommand command, char how, store::
   };
   co_await on_mailbox(command.mailbox, job);
   if (reply->is_ok()) tell_others(whose);
+  if (reply->is_ok() && shared_with != store::kAnyone) tell_others(shared_with);
   co_return *reply;
 }
 

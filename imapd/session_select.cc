@@ -45,6 +45,7 @@ asio::awaitable<Reply> Session::select(Cursor& arguments) {
     // What was expunged elsewhere is only looked at, and moved out again.
     read_only |= snapshot->mailbox.shows_expunged;
     view_.emplace(*snapshot, account.keywords(), read_only, place.own() ? 0 : place.account);
+    url_key_ = account.url_key(mailbox->id);
     if (place.own()) warn_of_quota(account);
     const store::Mailbox& told = snapshot->mailbox;
     if (told.first_recent >= told.uid_next) return;
@@ -73,7 +74,7 @@ Reply Session::describe_selected(const store::MailboxSnapshot& snapshot) {
                 view_->uid_validity(), mailbox.uid_next);
   append_format(out_, "* OK [HIGHESTMODSEQ {}] The latest change.\r\n",
                 std::max<store::ModSeq>(mailbox.highest_modseq, 1));
-  untagged("OK [URLMECH INTERNAL] How URLs are authorized.");
+  untagged(kUrlMechanisms);
   append_format(out_, "* OK [MAILBOXID ({})] What stays when the name changes.\r\n",
                 mailbox_id(mailbox.id, view_->owner()));
   if (rev2_)

@@ -21,6 +21,7 @@ void Session::report_changes(store::Account& account, const OwnFlags& own) {
   if (changes.log_lost) changes = changes_from_snapshot(account);
   if (changes.mailbox_gone) changes.expunged = view_->uids();
   view_->set_modseq(changes.modseq);
+  report_url_key(account);
 
   UidRanges& held = view_->held_expunges();
   held.insert(held.end(), changes.expunged.begin(), changes.expunged.end());
@@ -39,6 +40,13 @@ void Session::report_changes(store::Account& account, const OwnFlags& own) {
   if (contexts_.empty()) return;
   update_contexts(account, changes.added);
   update_contexts(account, changes.flags);
+}
+
+/// Somebody said RESETKEY (RFC 4467 7).
+void Session::report_url_key(store::Account& account) {
+  std::string key = account.url_key(view_->mailbox());
+  if (!url_key_.empty() && key != url_key_) untagged(kUrlMechanisms);
+  url_key_ = std::move(key);
 }
 
 void Session::report_count() {
@@ -153,6 +161,7 @@ void Session::deselect() {
   last_recent_ = 0;
   new_uids_.clear();
   contexts_.clear();
+  url_key_.clear();
   if (!selected_.own()) services_.registry.unwatch(selected_.account, loop_, *this);
   view_.reset();
   if (state_ == kSelected) state_ = kAuthenticated;

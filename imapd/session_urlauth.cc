@@ -8,7 +8,6 @@ namespace postrider::imap {
 namespace {
 
 constexpr uint64_t kPiece = 256 << 10;  // octets that are read at once
-constexpr std::string_view kMechanisms = "OK [URLMECH INTERNAL] URLs are authorized by INTERNAL.";
 
 Reply no_rump() {
   return Reply::bad(
@@ -128,8 +127,10 @@ asio::awaitable<Reply> Session::reset_key(Cursor& arguments) {
   }
   std::optional<store::Flushed> flushed;
   std::optional<Reply> refused;
+  store::AccountId whose = 0;
   bool selected = view_.has_value();
   auto forget = [&](store::Account& account, std::optional<store::MailboxId> mailbox) {
+    whose = account.id();
     store::Edit edit(account);
     edit.forget_url_keys(mailbox);
     flushed = edit.commit_flushed();
@@ -151,7 +152,11 @@ asio::awaitable<Reply> Session::reset_key(Cursor& arguments) {
     co_await on_mailbox(*command.mailbox, job);
   }
   if (refused) co_return std::move(*refused);
-  if (selected) untagged(kMechanisms);
+  if (selected) {
+    untagged(kUrlMechanisms);
+    url_key_.clear();
+  }
+  tell_others(whose);
   co_return Reply::done(*flushed, "URLs that were made before are good for nothing now.");
 }
 

@@ -45,16 +45,16 @@ bool parse_mailbox_filter(Cursor& cursor, MailboxFilter& out, size_t& names) {
   return cursor.peek() == '(' ? cursor.list(name) : name();
 }
 
-bool matches(const MailboxFilter& filter, std::string_view mailbox, bool subscribed) {
+bool matches(const MailboxFilter& filter, std::string_view mailbox, bool subscribed, bool own) {
   auto any = [&](auto&& fits) { return std::any_of(filter.names.begin(), filter.names.end(), fits); };
   switch (filter.kind) {
     case Kind::selected:
     case Kind::selected_delayed:
       return false;
     case Kind::inboxes:
-      return mailbox == "INBOX";
+      return own && mailbox == "INBOX";
     case Kind::personal:
-      return true;
+      return own;
     case Kind::subscribed:
       return subscribed;
     case Kind::subtree:

@@ -28,7 +28,7 @@ struct MailboxFilter {
 /// filter-mailboxes. names: counted over the whole command.
 bool parse_mailbox_filter(Cursor& cursor, MailboxFilter& out, size_t& names);
 
-/// Whether a mailbox is meant; for all kinds but the selected ones.
-bool matches(const MailboxFilter& filter, std::string_view mailbox, bool subscribed);
+/// Whether a mailbox is meant; for all kinds but the selected ones. own: it is the user's.
+bool matches(const MailboxFilter& filter, std::string_view mailbox, bool subscribed, bool own);
 
 }  // namespace postrider::imap

@@ -1,4 +1,5 @@
-"""Mail programs that people use, each doing what it is for: offlineimap both ways, mutt, fetchmail, getmail."""
+"""Mail programs that people use, each doing what it is for: offlineimap both ways, mutt, fetchmail, getmail,
+Thunderbird where it needs more than any server can be asked for."""
 
 import mailbox
 import os
@@ -6,6 +7,7 @@ import subprocess
 
 import support
 from support import ALICE, BOB, PASSWORD, ok, run
+from thunderbird import FOLDERS, ThunderbirdCase
 
 MESSAGE = b"From: carol@elsewhere.test\r\nTo: somebody@example.test\r\nSubject: %s\r\nMessage-ID: <%s@test>\r\n\r\n%s\r\n"
 
@@ -165,6 +167,24 @@ delete = false
                     text = file.read()
                 for number in range(5):
                     self.assertEqual(1, text.count(f"Subject: INBOX {number}\n"), text)
+
+
+class QuotaInThunderbirdTest(ThunderbirdCase):
+    def test_it_is_shown(self):
+        self.server.mailctl("quota", "set", ALICE, "5MiB")
+        self.server.deliver(subject="counted", body="0123456789\r\n" * 20_000)
+        self.wait_for_mail("counted")
+        self.open("SSL", "imaps", "submissions")
+        self.run_script(FOLDERS, ["INBOX"])
+        self.run_script('await arrives("INBOX", args[0]);', "counted")
+        shown = self.run_script("""
+          await until(() => folder("INBOX").getQuota().length, "the quota is known");
+          return folder("INBOX").getQuota().map((one) => [one.name, Number(one.usage), Number(one.limit)]);""")
+        self.assertEqual([name for name, usage, limit in shown], ["Account / STORAGE"])
+        name, usage, limit = shown[0]
+        self.assertEqual(limit, 5 * 1024)
+        self.assertGreater(usage, 200)
+        self.assertLess(usage, limit)
 
 
 if __name__ == "__main__":

@@ -84,13 +84,13 @@ TEST(Notify, TellsOfOtherMailboxes) {
     A< * STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY ... UNSEEN 1)
     B> a CREATE New
     B< a OK ...
-    A< * LIST () "/" New
+    A< * LIST (\HasNoChildren) "/" New
     B> b SUBSCRIBE New
     B< b OK ...
-    A< * LIST (\Subscribed) "/" New
+    A< * LIST (\Subscribed \HasNoChildren) "/" New
     B> c RENAME New Old
     B< c OK ...
-    A< * LIST () "/" Old ("OLDNAME" (New))
+    A< * LIST (\HasNoChildren) "/" Old ("OLDNAME" (New))
     B> d DELETE Old
     B< d OK ...
     A< * LIST (\NonExistent) "/" Old
@@ -107,6 +107,55 @@ TEST(Notify, TellsOfOtherMailboxes) {
   t.deliver("Junk", kMessage);
   t.play(R"(
     A< * STATUS Junk (MESSAGES 2 UIDNEXT 3 UIDVALIDITY ... UNSEEN 2)
+    A> DONE
+    A< c OK ...
+  )");
+}
+
+TEST(Notify, TellsOfNamesOncePerChange) {
+  Transcript t;
+  t.play(R"(
+    A> a NOTIFY SET (personal (MailboxName)) (mailboxes Work/Plans (MessageNew MessageExpunge))
+    A< a OK ...
+    B> a CREATE Work/Plans
+    B< a OK ...
+    A< * LIST (\HasChildren) "/" Work
+    A< * LIST (\HasNoChildren) "/" Work/Plans
+  )");
+  t.deliver("Work/Plans", kMessage);
+  t.play(R"(
+    A< * STATUS Work/Plans (MESSAGES 1 UIDNEXT 2 UIDVALIDITY ... UNSEEN 1)
+    B> b CREATE Work/Plans/Old
+    B< b OK ...
+    A< * LIST (\HasChildren) "/" Work/Plans
+    A< * LIST (\HasNoChildren) "/" Work/Plans/Old
+    B> c RENAME Work Play
+    B< c OK ...
+    A< * LIST (\HasChildren) "/" Play ("OLDNAME" (Work))
+    B> d DELETE Play/Plans/Old
+    B< d OK ...
+    A< * LIST (\HasNoChildren) "/" Play/Plans
+    A< * LIST (\NonExistent) "/" Play/Plans/Old
+    B> e RENAME Sent Out
+    B< e OK ...
+    A< * LIST (\HasNoChildren \Sent) "/" Out ("OLDNAME" (Sent))
+  )");
+}
+
+TEST(Notify, LetsIdleTellWhatWasAskedForAlone) {
+  Transcript t;
+  t.play(R"(
+    A> a SELECT INBOX
+    A<* a OK ...
+    A> b NOTIFY SET (mailboxes Junk (MessageNew MessageExpunge))
+    A< b OK ...
+    A> c IDLE
+    A< + ...
+  )");
+  t.deliver("INBOX", kMessage);
+  t.deliver("Junk", kMessage);
+  t.play(R"(
+    A< * STATUS Junk (MESSAGES 1 UIDNEXT 2 UIDVALIDITY ... UNSEEN 1)
     A> DONE
     A< c OK ...
   )");
