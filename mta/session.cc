@@ -70,7 +70,10 @@ asio::awaitable<void> Session::talk() {
   }
   const bool greeted = co_await greet();
   while (greeted && !ending_) {
-    if (connection_->queued() > kMaxQueuedReplies) co_await connection_->flush();
+    if (connection_->queued() > kMaxQueuedReplies) {
+      connection_->set_deadline(config().smtp.command_timeout);  // for who sends and never reads
+      co_await connection_->flush();
+    }
     const LineReader::Status status = co_await next_line(reader_);
     connection_->clear_deadline();
     if (status == LineReader::Status::line) {

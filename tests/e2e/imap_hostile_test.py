@@ -243,6 +243,55 @@ class HostileTest(support.ServerTest):
         with self.raw(ALICE) as c:
             c.command("STARTTLS", b"BAD")
 
+    def test_starttls_while_something_else_is_under_way(self):
+        credentials = f'{ALICE} "{PASSWORD}"'
+        with self.raw() as c:  # the login is not over when STARTTLS comes
+            c.send(f"a LOGIN {credentials}\r\nb STARTTLS\r\nc NOOP\r\n")
+            self.assertRegex(c.line(), rb"^a OK")
+            self.assertRegex(c.line(), rb"^b BAD")
+            self.assertRegex(c.line(), rb"^c OK")
+        with self.raw() as c:  # in the place of a response to a challenge
+            c.send("a AUTHENTICATE PLAIN\r\n")
+            self.assertTrue(c.line().startswith(b"+"))
+            c.send(f"b STARTTLS\r\nc LOGIN {credentials}\r\n")
+            self.assertRegex(c.line(), rb"^a BAD")
+            self.assertRegex(c.line(), rb"^c OK")
+        with self.raw(ALICE) as c:  # within IDLE
+            c.send("a IDLE\r\n")
+            self.assertTrue(c.line().startswith(b"+"))
+            c.send("b STARTTLS\r\nc NOOP\r\n")
+            self.assertRegex(c.line(), rb"^a BAD")
+            self.assertRegex(c.line(), rb"^c OK")
+        with self.raw() as c:  # what was said in clear is not known afterwards, and two at once are one
+            c.send("a ENABLE UTF8=ACCEPT\r\nb STARTTLS\r\nc STARTTLS\r\nd LOGIN x y\r\n")
+            self.assertRegex(c.line(), rb"^a BAD")
+            self.assertRegex(c.line(), rb"^b OK")
+            secure = support.any_certificate().wrap_socket(c.socket)
+            secure.sendall(b"e SELECT INBOX\r\n")
+            self.assertRegex(secure.recv(4096), rb"^e BAD")
+            secure.close()
+
+    # --- searches
+
+    def test_searches_for_what_means_something_to_a_database(self):
+        with self.raw("erin@example.test") as c:
+            c.command("CREATE Words", b"OK")
+            text = b"Subject: O'Neill said \"no\"; DROP TABLE entry; --\r\n\r\n100% _x_ * NEAR(a b) \\ NULL\r\n"
+            c.command(b"APPEND Words {%d+}\r\n%s" % (len(text), text), b"OK")
+            c.command("SELECT Words", b"OK")
+            for words, found in (("O'Neill", True), ('said \\"no\\"', True), ("; DROP TABLE entry; --", True), ("100% _x_ *", True),
+                                 ("NEAR(a b)", True), ("\\\\ NULL", True), ("' OR '1'='1", False), ('\\" OR \\"a', False),
+                                 ("%%%", False), ("no* OR yes", False), ("_x_ AND x", False), ("entry:DROP", False), ("^Subject", False)):
+                answer = b"".join(c.command(f'SEARCH TEXT "{words}"', b"OK"))
+                self.assertIn(b"* SEARCH 1\r\n" if found else b"* SEARCH\r\n", answer, words)
+            for name in ("'", "\"; --", "%", "a'b\"c;d"):
+                quoted = name.replace('"', '\\"')
+                c.command(f'SETMETADATA Words (/private/comment "{quoted}")', b"OK")
+                self.assertIn(f'"{quoted}"'.encode(), b"".join(c.command("GETMETADATA Words /private/comment", b"OK")))
+                c.command(f'SEARCH HEADER "{quoted}" "{quoted}"')
+                c.command(f'LIST "" "{quoted}"', b"OK")
+                c.command("STORE 1 +FLAGS (a'b;--)", b"OK")
+
     # --- synchronisation
 
     def test_resync_with_numbers_that_are_none(self):

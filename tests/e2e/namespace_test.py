@@ -73,6 +73,24 @@ class FullDiskTest(unittest.TestCase):
         self.addCleanup(self.server.close)
         self.server.start()
 
+    def test_a_disk_that_takes_no_writes_is_said_in_words(self):
+        self.assertEqual(250, self.send(1, 2_000)[0])
+        self.server.stop()
+        subprocess.run(["mount", "-o", "remount,ro", self.disk], check=True)
+        try:
+            for daemon in ("mta", "imapd"):
+                result = support.run(os.path.join(support.PROGRAMS, daemon, daemon), "--config",
+                                     os.path.join(self.server.folder, "config.toml"))
+                self.assertEqual(1, result.returncode, result.text)
+                self.assertIn("Read-only file system", result.stderr)
+                self.assertIn(self.server.folder, result.stderr)
+        finally:
+            subprocess.run(["mount", "-o", "remount,rw", self.disk], check=True)
+        self.server.start()
+        self.assertEqual(250, self.send(2, 2_000)[0])
+        with self.server.imap(tls=True, mailbox="INBOX") as client:
+            support.wait_until(lambda: client.noop() and len(ok(client.search(None, "ALL"))[0].split()) == 2, "both are there")
+
     def fill(self):
         with open(os.path.join(self.disk, "filler"), "wb", buffering=0) as file:
             try:

@@ -117,7 +117,8 @@ TEST(Rights, AnswerLikeForAMailboxThatIsNotThere) {
   for (std::string_view command :
        {"SELECT {}", "EXAMINE {}", "STATUS {} (MESSAGES)", "GETACL {}", "MYRIGHTS {}", "LISTRIGHTS {} anyone",
         "SETACL {} bob@example.test lr", "DELETEACL {} anyone", "SUBSCRIBE {}", "DELETE {}", "RENAME {} Mine",
-        "GETMETADATA {} /shared/comment", "SETMETADATA {} (/shared/comment NIL)", "CREATE {}/below"}) {
+        "GETMETADATA {} /shared/comment", "SETMETADATA {} (/shared/comment NIL)", "CREATE {}/below",
+        "EXAMINE {} (CONDSTORE)", "STATUS {} (HIGHESTMODSEQ SIZE)", "GETQUOTAROOT {}"}) {
     std::string answers[2];
     for (int i = 0; i < 2; ++i) {
       std::string name = fmt::format("{}{}\"", kShared, i == 0 ? "Secret" : "Nowhere");
@@ -148,6 +149,19 @@ TEST(Rights, AnswerLikeForAMailboxThatIsNotThere) {
     b< h NO [NOPERM] ...
     b> i SELECT "Other users/alice@example.test/Work"
     b<* i OK [READ-ONLY] ...
+    b> j LIST "" "*"
+    b<* j OK ...
+    b> k NOTIFY SET STATUS (mailboxes ("Other users/alice@example.test/Secret" "Other users/alice@example.test/Nowhere") (MessageNew MessageExpunge))
+    b< k OK ...
+  )");
+  t.deliver("Secret", kMessage);
+  t.play(R"(
+    b> l NOOP
+    b< l OK ...
+    b> m GENURLAUTH "imap://bob%40example.test@mail.example.test/Other%20users%2Falice@example.test%2FSecret/;UID=1;URLAUTH=anonymous" INTERNAL
+    b< m BAD That is no URL ...
+    b> n GENURLAUTH "imap://bob%40example.test@mail.example.test/Other%20users%2Falice@example.test%2FNowhere/;UID=1;URLAUTH=anonymous" INTERNAL
+    b< n BAD That is no URL ...
   )");
 }
 

@@ -296,6 +296,26 @@ TEST_F(DkimTest, ShortRsaKeysAreRefused) {
   EXPECT_FALSE(load_private_key(private_key_pem(small)));
 }
 
+/// An RSA key of that many bits as PKCS#1 writes it; no factors are needed to see how large it is.
+std::string rsa_key_of(size_t bits) {
+  const auto sized = [](char tag, const std::string& octets) {
+    const size_t size = octets.size();
+    return std::string{tag, '\x82', static_cast<char>(size >> 8), static_cast<char>(size & 0xff)} + octets;
+  };
+  const std::string modulus = sized(2, std::string(1, '\0') + std::string(bits / 8, '\xff'));
+  return sized(0x30, modulus + std::string("\2\1\3", 3));
+}
+
+// They cost whoever checks them a second each (a key of 16,384 bits).
+TEST_F(DkimTest, LongRsaKeysAreRefused) {
+  EXPECT_TRUE(load_public_key(*parse_key_record("p=" + base64_encode(rsa_key_of(8'192)))));
+  const auto record = parse_key_record("p=" + base64_encode(rsa_key_of(16'384)));
+  ASSERT_TRUE(record);
+  const auto key = load_public_key(*record);
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().message, "the key has 16384 bits, which is too many");
+}
+
 TEST_F(DkimTest, ManySignaturesHaveALimit) {
   std::string message;
   for (int i = 0; i < 100; ++i)

@@ -134,6 +134,19 @@ TEST_F(RelayClientTest, ALargeMessageOnTheDiskIsReadWhileItIsSent) {
   EXPECT_EQ(server_.got()[0].content, text);
 }
 
+// What smuggling needs of the sending side: line ends that the next server may take for others than we do.
+TEST_F(RelayClientTest, WhatIsStoredWithBareLineEndsLeavesAsOneMessage) {
+  set_body("Subject: x\r\n\r\na\n.\nMAIL FROM:<evil@example.org>\r.\r\nb\r\n.\nc\r.\rd\n.\r\n.dot\r\n\r\n.\r\n.");
+  EXPECT_EQ(attempt_one().kind, Kind::relayed);
+  ASSERT_TRUE(server_.wait_for(1));
+  ASSERT_EQ(server_.got().size(), 1u);
+  const std::string got = server_.got()[0].content;
+  EXPECT_EQ(got,
+            "Subject: x\r\n\r\na\r\n.\r\nMAIL FROM:<evil@example.org>\r\n.\r\nb\r\n.\r\nc\r\n.\r\nd\r\n.\r\n"
+            ".dot\r\n\r\n.\r\n.\r\n");
+  EXPECT_THAT(server_.commands(), Contains(HasSubstr("MAIL")).Times(1));
+}
+
 TEST_F(RelayClientTest, TheServersLimitsAreKept) {
   server_.reply("EHLO", "250-server\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=2 MAILMAX=3");
   message_.recipients.clear();

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <set>
+#include <thread>
 
 #include "mta/relay_dial.h"
 #include "tests/mta/name_server.h"
@@ -325,6 +327,64 @@ TEST_F(RouterTest, BehindNameServersThatKnowNoDnssecMailGoesWithout) {
   settings_.dns.trust_anchor = "/usr/share/dns/root.key";
   EXPECT_THAT(hosts("two.test"), ElementsAre("mx.test", "backup.test"));
   EXPECT_FALSE(find("two.test")->secure);
+}
+
+/// A name server that answers every question with the same octets behind the question's number.
+class Nonsense {
+ public:
+  explicit Nonsense(std::string answer)
+      : answer_(std::move(answer)), socket_(loop_, {asio::ip::make_address("127.0.0.1"), 0}) {
+    thread_ = std::thread([this] {
+      char question[512];
+      asio::ip::udp::endpoint from;
+      for (;;) {
+        std::error_code error;
+        const size_t size = socket_.receive_from(asio::buffer(question), from, 0, error);
+        if (stop_) return;
+        if (error || size < 12) continue;
+        ++asked;
+        // The header says: a question and an answer. The question comes back as it was.
+        size_t end = 12;
+        while (end < size && question[end] != 0) end += static_cast<size_t>(question[end]) + 1;
+        std::string reply(question, 2);
+        reply += std::string("\x81\x80\0\1\0\1\0\0\0\0", 10) + std::string(question + 12, end + 5 - 12) + answer_;
+        socket_.send_to(asio::buffer(reply), from, 0, error);
+      }
+    });
+  }
+  ~Nonsense() {
+    stop_ = true;
+    asio::ip::udp::socket waker(loop_, asio::ip::udp::v4());
+    waker.send_to(asio::buffer("x", 1), socket_.local_endpoint());
+    thread_.join();
+  }
+  std::string address() const { return fmt::format("127.0.0.1:{}", socket_.local_endpoint().port()); }
+  std::atomic<int> asked = 0;
+
+ private:
+  std::string answer_;
+  asio::io_context loop_;
+  asio::ip::udp::socket socket_;
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+TEST_F(RouterTest, AnswersThatAreNoneMeanLater) {
+  const std::string mx("\0\x0f\0\1\0\0\1\x2c", 8);  // MX, IN, 300 s
+  for (const std::string& answer :
+       {std::string("\xc0\x0c") + mx + std::string("\0\4\0\x0a\xc0\xff", 6),   // a name that points forward
+        std::string("\xc0\x0c") + mx + std::string("\0\4\0\x0a\xc0\x2d", 6),   // or at itself
+        std::string("\xff\xff") + mx + std::string("\0\4\0\x0a\1a\0", 7),      // an owner beyond all
+        std::string("\xc0\x0c") + mx + std::string("\xff\xff\0\x0a\1a\0", 7),  // longer than the answer
+        std::string("\xc0\x0c") + mx.substr(0, 5), std::string(400, '\xff'), std::string()}) {
+    Nonsense server(answer);
+    settings_.dns.server = server.address();
+    router_ = std::make_unique<Router>(loop_, settings_);
+    const auto route = find("nonsense.test");
+    ASSERT_TRUE(route->failure) << testing::PrintToString(answer);
+    EXPECT_EQ(route->failure->kind, Kind::unreachable) << testing::PrintToString(answer);
+    EXPECT_GT(server.asked, 0);
+  }
 }
 
 TEST(DnsSettings, WhatTheConfigurationMeans) {

@@ -159,6 +159,12 @@ void RelayServer::use_certificate(const std::string& certificate, const std::str
   if (!wrapped_) reply("EHLO", "250-server\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 SIZE 1000000");
 }
 
+void RelayServer::know_old_tls_only() {
+  SSL_CTX_set_cipher_list(tls_->native(), "DEFAULT:@SECLEVEL=0");
+  SSL_CTX_set_min_proto_version(tls_->native(), TLS1_VERSION);
+  SSL_CTX_set_max_proto_version(tls_->native(), TLS1_VERSION);
+}
+
 void RelayServer::want_login(const std::string& mechanisms, const std::string& user, const std::string& password) {
   mechanisms_ = mechanisms;
   user_ = user;

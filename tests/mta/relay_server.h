@@ -51,6 +51,8 @@ class RelayServer {
   void speak_lmtp() { lmtp_ = true; }
   /// Offers STARTTLS with a certificate for that name; wrapped: TLS from the first octet.
   void use_tls(const std::string& host_name, bool wrapped = false);
+  /// Knows nothing newer than TLS 1.0. After use_tls().
+  void know_old_tls_only();
   /// The same with a certificate that is there.
   void use_certificate(const std::string& certificate, const std::string& key);
   /// The PEM file of that certificate, to be trusted.

@@ -52,6 +52,19 @@ TEST_F(RelayTlsTest, TlsThatIsBrokenIsDoneWithout) {
   EXPECT_EQ(server_.connections(), 2);
 }
 
+TEST_F(RelayTlsTest, OldTlsIsNone) {
+  server_.use_tls("127.0.0.1");
+  server_.know_old_tls_only();
+  Outcome outcome = attempt_one();
+  EXPECT_EQ(outcome.kind, Kind::relayed);
+  EXPECT_THAT(outcome.tls, IsEmpty());
+  tls_level_ = TlsLevel::encrypted;
+  make_link(server_);
+  EXPECT_EQ(attempt_one().kind, Kind::unreachable) << "where TLS must be, it gets nothing";
+  ASSERT_TRUE(server_.wait_for(1));
+  EXPECT_EQ(server_.got().size(), 1u);
+}
+
 TEST_F(RelayTlsTest, ARefusalOfStarttlsIsDoneWithout) {
   server_.use_tls("127.0.0.1");
   server_.reply("STARTTLS", "454 4.7.0 not now");

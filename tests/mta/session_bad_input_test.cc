@@ -1,5 +1,10 @@
 // What a client may try that none should: orders of commands, numbers of them, and text meant for somebody else.
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
 
 #include "common/base/base64.h"
 #include "tests/mta/session_fixture.h"
@@ -19,6 +24,20 @@ class BadInputTest : public SessionTest {
   std::string reply_to(Client& client, std::string_view line) {
     client.send(std::string(line) + "\r\n");
     return client.reply().value_or("closed");
+  }
+  /// What is answered to a client that sends an octet now and then, and never a line end.
+  static std::string reply_to_a_trickle(Client& client) {
+    std::atomic<bool> stop = false;
+    std::thread trickle([&] {
+      while (!stop) {
+        client.send("x");
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      }
+    });
+    const std::string reply = client.reply().value_or("closed");
+    stop = true;
+    trickle.join();
+    return reply;
   }
 };
 
@@ -118,6 +137,75 @@ TEST_F(BadInputTest, StarttlsWithinAMessageIsText) {
     S: 221 *
     END)");
   EXPECT_TRUE(only_message().text.ends_with("STARTTLS\r\n"));
+}
+
+TEST_F(BadInputTest, AnOctetNowAndThenKeepsNoCommandAlive) {
+  configure([](Config& c) { c.smtp.command_timeout = Seconds(1); });
+  auto client = greeted();
+  EXPECT_EQ(reply_to_a_trickle(*client).substr(0, 9), "421 4.4.2");
+  EXPECT_EQ(client->line(), std::nullopt);
+}
+
+TEST_F(BadInputTest, AnOctetNowAndThenKeepsNoMessageAlive) {
+  configure([](Config& c) { c.smtp.data_timeout = Seconds(1); });
+  auto client = greeted();
+  reply_to(*client, "MAIL FROM:<a@client.example>");
+  reply_to(*client, "RCPT TO:<alice@example.test>");
+  EXPECT_EQ(reply_to(*client, "DATA").substr(0, 3), "354");
+  EXPECT_EQ(reply_to_a_trickle(*client).substr(0, 9), "421 4.4.2");
+  EXPECT_TRUE(taken().empty());
+}
+
+TEST_F(BadInputTest, WhoSendsAndNeverReadsIsLeft) {
+  configure([](Config& c) {
+    c.smtp.command_timeout = Seconds(1);
+    c.smtp.max_commands = 1'000'000'000;
+  });
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int small = 4'096;
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  const timeval patience{20, 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port(Role::smtp));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(socket, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  char greeting[64];
+  ASSERT_GT(::recv(socket, greeting, sizeof greeting, 0), 0);
+  std::string commands;
+  while (commands.size() < 64 << 10) commands += "HELP\r\n";
+  while (::send(socket, commands.data(), commands.size(), MSG_NOSIGNAL) >= 0) {
+  }
+  EXPECT_NE(errno, EAGAIN) << "the session waits for ever";
+  ::close(socket);
+  auto other = greeted();
+  EXPECT_EQ(reply_to(*other, "NOOP").substr(0, 3), "250");
+}
+
+TEST_F(BadInputTest, GarbageInALoginHarmsNoOther) {
+  auto alice = greeted(Role::submission);
+  EXPECT_EQ(reply_to(*alice, "AUTH LOGIN"), "334 " + base64("Username:"));
+  auto other = greeted(Role::submission);
+  for (std::string_view text : {"A", "AA=A", "====", "!!!!"}) {
+    EXPECT_EQ(reply_to(*other, "AUTH PLAIN " + std::string(text)).substr(0, 9), "501 5.5.2") << text;
+  }
+  EXPECT_EQ(reply_to(*alice, base64("alice@example.test")), "334 " + base64("Password:"));
+  EXPECT_EQ(reply_to(*alice, base64("secret")).substr(0, 3), "235");
+  EXPECT_EQ(reply_to(*other, "MAIL FROM:<alice@example.test>").substr(0, 3), "530");
+}
+
+TEST_F(BadInputTest, CommandsThatAreNotOfferedAreUnknown) {
+  auto client = greeted();
+  for (std::string_view line : {"ETRN example.test'; DROP TABLE message; --", "ATRN", "TURN", "XCLIENT ADDR=192.0.2.1",
+                                "XFORWARD", "SEND FROM:<a@b.example>", "LHLO x"}) {
+    EXPECT_EQ(reply_to(*client, line).substr(0, 9), "500 5.5.1") << line;
+  }
+  for (std::string_view parameter :
+       {"HOLDFOR=1", "HOLDUNTIL=2026-03-29T02:30:00+01:00", "HOLDUNTIL=yesterday", "BY=120;R", "MT-PRIORITY=9"}) {
+    EXPECT_EQ(reply_to(*client, fmt::format("MAIL FROM:<a@client.example> {}", parameter)).substr(0, 9), "555 5.5.4")
+        << parameter;
+  }
 }
 
 }  // namespace

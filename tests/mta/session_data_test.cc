@@ -153,6 +153,13 @@ TEST_F(DataTest, AConnectionThatIsCutInAMessageLeavesNothing) {
   EXPECT_TRUE(std::filesystem::is_empty(acceptor->spool_directory()));
 }
 
+TEST_F(DataTest, ControlCharactersAreContent) {
+  auto client = with_envelope();
+  const auto text = "Subject: a\0b\x1b[2J\r\n\r\n\0\x7f\x01 x\r\n"s;
+  EXPECT_EQ(reply_to_data(*client, text + ".\r\n").substr(0, 3), "250");
+  EXPECT_EQ(without_received(only_message().text), text);
+}
+
 // --- what is wrong with a message
 
 TEST_F(DataTest, ATooLargeMessageIsReadAwayAndRefused) {
@@ -305,6 +312,25 @@ TEST_F(DataTest, BdatMayEndWithAnEmptyChunk) {
     C: BDAT 0 LAST
     S: 250 2.0.0 * accepted)");
   EXPECT_EQ(without_received(only_message().text), "x\r\n");
+}
+
+TEST_F(DataTest, AConnectionThatIsCutInAChunkLeavesNothing) {
+  auto client = with_envelope();
+  client->send("BDAT 1000000\r\n" + std::string(600'000, 'x'));
+  client->close();
+  stop();
+  EXPECT_TRUE(taken().empty());
+  EXPECT_TRUE(std::filesystem::is_empty(acceptor->spool_directory()));
+}
+
+TEST_F(DataTest, ALastChunkOfNothingIsAnEmptyMessage) {
+  auto client = with_envelope();
+  go_on(*client, R"(
+    C: BDAT 0 LAST
+    S: 250 2.0.0 * accepted
+    C: BDAT 0 LAST
+    S: 503 5.5.1 *)");
+  EXPECT_EQ(without_received(only_message().text), "");
 }
 
 TEST_F(DataTest, BinaryMailComesByBdatOnly) {
