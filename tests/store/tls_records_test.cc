@@ -44,6 +44,20 @@ TEST(TlsRecords, PoliciesAgeWhenHalfOfTheirTimeIsOver) {
   EXPECT_THAT(records.ageing(200, 90, 1), SizeIs(1));
 }
 
+TEST(TlsRecords, PoliciesOfTheFirstVersionCountAsUsedWhenTheyWereFetched) {
+  TempState state;
+  {
+    constexpr std::array kFirst = {
+        Migration{"CREATE TABLE policy(domain TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL, text TEXT NOT NULL, fetched "
+                  "INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID"}};
+    Database database(state.file("tls.db"), OpenMode::create, Sync::normal);
+    migrate(database, kFirst);
+    database.execute("INSERT INTO policy VALUES('example.net', 'one', 'text', 100, 200)");
+  }
+  TlsRecords records(state.path());
+  EXPECT_EQ(records.policy("example.net")->used, 100);
+}
+
 TEST(TlsRecords, ResultsAddUpByDay) {
   TempState state;
   TlsRecords records(state.path());
