@@ -11,9 +11,6 @@
 namespace postrider::mailctl {
 namespace {
 
-constexpr UnixTime kDay = 86'400;
-constexpr UnixTime kKeptAfterUse = 14 * kDay;  // a signature may be looked at that long after it was made
-
 struct Options {
   std::string domain, selector, overlap = "3d";
   bool force = false;
@@ -23,20 +20,12 @@ store::DkimKeys keys_of(Context& context) {
   return store::DkimKeys(context.state_folder());
 }
 
-/// What a key is good for now.
-std::string state_of(const store::DkimKey& key, const std::vector<store::DkimKey>& signing, UnixTime now) {
-  if (key.signs_from > now) return "next";
-  const bool signs =
-      std::any_of(signing.begin(), signing.end(), [&](const auto& one) { return one.selector == key.selector; });
-  return signs ? "signs" : "old";
-}
-
-Json row_of(const store::DkimKey& key, const std::string& state) {
+Json row_of(const store::DkimKey& key, std::string_view state) {
   return {{"domain", key.domain},
           {"selector", key.selector},
           {"algorithm", std::string(dkim::to_string(key.algorithm))},
-          {"state", state},
-          {"signs_from", key.signs_from},
+          {"state", std::string(state)},
+          {"signs_from", key.signs_from == store::kWhenPublished ? 0 : key.signs_from},
           {"record_name", key.record_name()},
           {"record", key.record}};
 }
@@ -47,9 +36,11 @@ void add_list(CLI::App& noun, Context& context) {
   describe(*command,
            "Lists the keys of a domain, or of all. \"signs\": mail is signed with it. \"next\": it is to be in DNS "
            "already and "
-           "signs from the time that is shown. \"old\": nothing is signed with it any more; its record is still needed "
-           "by mail "
-           "that is on its way.",
+           "signs from the time that is shown. \"waits\": it signs when mta has seen its record in DNS (dkim.rotate). "
+           "\"old\": "
+           "nothing is signed with it any more; its record is still needed by mail that is on its way. \"unused\": its "
+           "record may "
+           "be taken out of DNS.",
            "  mailctl dkim list\n  mailctl --json dkim list example.org\n");
   command->add_option("DOMAIN", options->domain, "The domain.");
   command->callback([&context, options] {
@@ -59,8 +50,7 @@ void add_list(CLI::App& noun, Context& context) {
     const auto domains = options->domain.empty() ? keys.domains() : std::vector{context.domain(options->domain)};
     for (const std::string& domain : domains) {
       const auto all = keys.list(domain);
-      const auto signing = store::signing_keys(all, now);
-      for (const store::DkimKey& key : all) rows.push_back(row_of(key, state_of(key, signing, now)));
+      for (const store::DkimKey& key : all) rows.push_back(row_of(key, to_string(store::use_of(all, key, now))));
     }
     context.print(rows,
                   {{"domain", "DOMAIN"},
@@ -112,17 +102,19 @@ void rotate(Context& context, const Options& options) {
   const auto waiting =
       std::find_if(before.begin(), before.end(), [&](const auto& key) { return key.signs_from > now; });
   if (waiting != before.end() && !options.force) {
-    throw CommandFailed(fmt::format("The keys that follow are there already and sign from {} on. --force makes others.",
-                                    format_time(waiting->signs_from)));
+    throw CommandFailed(
+        waiting->signs_from == store::kWhenPublished
+            ? fmt::format(
+                  "The keys that follow are there already and sign when DNS has their records, see `mailctl dns "
+                  "check {}`. --force makes others.",
+                  domain)
+            : fmt::format("The keys that follow are there already and sign from {} on. --force makes others.",
+                          format_time(waiting->signs_from)));
   }
   // Old ones whose signatures nobody looks at any more go; those that sign stay until others have taken their place.
-  const auto signing = store::signing_keys(before, now);
-  UnixTime in_use_since = now;
-  for (const store::DkimKey& key : signing) in_use_since = std::min(in_use_since, key.signs_from);
   std::vector<std::string> gone;
   for (const store::DkimKey& key : before) {
-    if (state_of(key, signing, now) == "old" && in_use_since + kKeptAfterUse < now &&
-        keys.remove(domain, key.selector)) {
+    if (store::use_of(before, key, now) == store::DkimUse::unused && keys.remove(domain, key.selector)) {
       gone.push_back(key.record_name());
     }
   }
@@ -139,15 +131,17 @@ void rotate(Context& context, const Options& options) {
 void add_rotate(CLI::App& noun, Context& context) {
   auto options = std::make_shared<Options>();
   CLI::App* command = noun.add_subcommand("rotate", "Makes the keys that follow the present ones.");
-  describe(*command,
-           "Makes new keys of a domain, which sign when the overlap is over, so that there is time to put them into "
-           "DNS and for "
-           "DNS to spread them. Until then the present ones sign, and their records stay useful for mail that is on "
-           "its way: old "
-           "keys are removed by the next rotation, two weeks after their last use at the earliest. A few times a year "
-           "is a good "
-           "rhythm.",
-           "  mailctl dkim rotate example.org\n  mailctl dkim rotate --overlap 7d example.org\n");
+  describe(
+      *command,
+      "Makes new keys of a domain, which sign when the overlap is over, so that there is time to put them into "
+      "DNS and for "
+      "DNS to spread them. Until then the present ones sign, and their records stay useful for mail that is on "
+      "its way: old "
+      "keys are removed by the next rotation, two weeks after their last use at the earliest. A few times a year "
+      "is a good "
+      "rhythm.\n\nWith dkim.rotate in the configuration mta does all of this by itself, at the pace of whoever keeps "
+      "DNS.",
+      "  mailctl dkim rotate example.org\n  mailctl dkim rotate --overlap 7d example.org\n");
   command->add_option("DOMAIN", options->domain, "The domain.")->required();
   command->add_option("--overlap", options->overlap, "How long the present keys go on signing: 3d unless given.")
       ->type_name("DURATION");
@@ -194,7 +188,7 @@ void add_remove(CLI::App& noun, Context& context) {
     const auto found =
         std::find_if(all.begin(), all.end(), [&](const auto& key) { return key.selector == options->selector; });
     if (found == all.end()) throw CommandFailed(fmt::format("{} has no key {}.", domain, options->selector));
-    if (!options->force && state_of(*found, store::signing_keys(all, now), now) != "old") {
+    if (!options->force && !store::replaced_at(all, *found, now)) {
       throw CommandFailed(fmt::format("The key {} is in use; --force removes it all the same.", options->selector));
     }
     keys.remove(domain, options->selector);

@@ -12,7 +12,7 @@ namespace {
 
 void print_records(Context& context, const std::string& domain) {
   Json rows = Json::array();
-  for (const WantedRecord& record : wanted_records(context.config(), domain)) {
+  for (const WantedRecord& record : wanted_records(context.config(), domain, context.clock().unix_time())) {
     rows.push_back({{"name", record.name}, {"type", record.type}, {"value", record.value}, {"why", record.why}});
     if (context.json) continue;
     context.say(fmt::format("; {}", record.why));
@@ -25,7 +25,7 @@ void print_records(Context& context, const std::string& domain) {
 void check_records(Context& context, const std::string& domain) {
   Report report;
   Resolver resolver(context.config().dns.server);
-  check_domain_dns(resolver, context.config(), domain, report);
+  check_domain_dns(resolver, context.config(), domain, context.clock().unix_time(), report);
   print_report(context, report);
 }
 

@@ -6,13 +6,14 @@
 #include <algorithm>
 
 #include "common/base/ascii.h"
-#include "common/mailauth/dkim_tags.h"
+#include "common/mailauth/dkim_check.h"
 #include "common/mailauth/dmarc.h"
 #include "common/mailauth/mta_sts.h"
 #include "common/mailauth/spf.h"
 #include "common/mailauth/spf_record.h"
 #include "common/mailauth/tls_report.h"
 #include "common/net/tls.h"
+#include "mailctl/context.h"
 #include "store/dkim_keys.h"
 
 namespace postrider::mailctl {
@@ -57,6 +58,24 @@ void add_services(const Config& config, const std::string& domain, std::vector<W
   add("submission", config.submission.port, 10);
   add("imaps", config.imaps.port, 0);
   add("imap", config.imap.port, 10);
+}
+
+/// Why DNS is to hold the record of a key; empty: it need not.
+std::string why_published(const std::vector<store::DkimKey>& keys, const store::DkimKey& key, UnixTime now) {
+  switch (store::use_of(keys, key, now)) {
+    case store::DkimUse::waits:
+      return "the key that follows; mail is signed with it when its turn has come and mta has seen it here.";
+    case store::DkimUse::next:
+      return fmt::format("the key that follows; mail is signed with it from {} on.", format_time(key.signs_from));
+    case store::DkimUse::signs:
+      return "the key that its mail is signed with.";
+    case store::DkimUse::old:
+      return fmt::format("a former key, which mail on its way needs until {}.",
+                         format_time(*store::replaced_at(keys, key, now) + store::kDkimKeptAfterUse));
+    case store::DkimUse::unused:
+      break;
+  }
+  return {};
 }
 
 void advise(Report& report, const WantedRecord& record, const std::string& message) {
@@ -121,26 +140,36 @@ void check_spf(Resolver& resolver, const Config& config, const std::string& doma
   }
 }
 
-void check_dkim(Resolver& resolver, const Config& config, const std::string& domain, Report& report) {
+void check_key(Resolver& resolver, const std::vector<store::DkimKey>& keys, const store::DkimKey& key, UnixTime now,
+               Report& report) {
+  using store::DkimUse;
+  const DkimUse use = store::use_of(keys, key, now);
+  const DnsAnswer answer = resolver.ask(key.record_name(), DnsType::txt);
+  const auto published = dkim::is_published(key.record, answer);
+  if (use == DkimUse::unused) {
+    if (published != dkim::Published::yes) return;
+    return report.warning("DKIM", fmt::format("The key {} of {} is out of use.", key.selector, key.domain),
+                          fmt::format("Remove {} from DNS.", key.record_name()));
+  }
+  if (silent(answer, key.record_name(), report)) return;
+  if (published == dkim::Published::yes) {
+    return report.fine("DKIM", fmt::format("The key {} of {} is in DNS{}.", key.selector, key.domain,
+                                           use == DkimUse::waits ? ", and signs when its turn has come" : ""));
+  }
+  advise(report, {key.record_name(), "TXT", key.record, {}},
+         fmt::format("DNS has {} for the key {} of {}, so {}.",
+                     published == dkim::Published::no ? "no record" : "another record", key.selector, key.domain,
+                     use == DkimUse::waits ? "it waits, and the one before goes on signing"
+                                           : "signatures made with it do not hold"));
+}
+
+void check_dkim(Resolver& resolver, const Config& config, const std::string& domain, UnixTime now, Report& report) {
   const auto keys = store::DkimKeys(config.server.state).list(domain);
   if (keys.empty()) {
     return report.warning("DKIM", fmt::format("{} has no keys, so its mail is not signed.", domain),
                           fmt::format("mailctl dkim create {}", domain));
   }
-  for (const store::DkimKey& key : keys) {
-    const DnsAnswer answer = resolver.ask(key.record_name(), DnsType::txt);
-    if (silent(answer, key.record_name(), report)) continue;
-    const auto texts = texts_of(answer);
-    const auto ours = dkim::parse_key_record(key.record);
-    const auto theirs = texts.empty() ? Result<dkim::KeyRecord>(failure("")) : dkim::parse_key_record(texts.front());
-    if (texts.size() == 1 && theirs && ours && theirs->key == ours->key && theirs->algorithm == ours->algorithm) {
-      report.fine("DKIM", fmt::format("The key {} of {} is in DNS.", key.selector, domain));
-    } else {
-      advise(report, {key.record_name(), "TXT", key.record, {}},
-             fmt::format("DNS has {} for the key {} of {}, so {}.", texts.empty() ? "no record" : "another record",
-                         key.selector, domain, "signatures made with it do not hold"));
-    }
-  }
+  for (const store::DkimKey& key : keys) check_key(resolver, keys, key, now, report);
 }
 
 void check_dmarc(Resolver& resolver, const std::string& domain, Report& report) {
@@ -201,7 +230,7 @@ void check_tls_report(Resolver& resolver, const std::string& domain, Report& rep
 }
 
 /// Records that a domain may do without: looked at only where they are there.
-void check_optional(Resolver& resolver, const Config& config, const std::string& domain, Report& report) {
+void check_optional(Resolver& resolver, const Config& config, const std::string& domain, UnixTime now, Report& report) {
   const std::string hash = certificate_hash(config);
   const DnsAnswer tlsa = resolver.ask(tlsa_name(config), DnsType::tlsa);
   if (tlsa.status == DnsAnswer::Status::found && !hash.empty()) {
@@ -216,7 +245,7 @@ void check_optional(Resolver& resolver, const Config& config, const std::string&
                      fmt::format("Add: {}. IN TLSA 3 1 1 {}", tlsa_name(config), hash));
     }
   }
-  for (const auto& record : wanted_records(config, domain)) {
+  for (const auto& record : wanted_records(config, domain, now)) {
     if (record.type != "SRV") continue;
     const DnsAnswer answer = resolver.ask(record.name, DnsType::srv);
     if (answer.status != DnsAnswer::Status::found) continue;
@@ -232,14 +261,16 @@ void check_optional(Resolver& resolver, const Config& config, const std::string&
 
 }  // namespace
 
-std::vector<WantedRecord> wanted_records(const Config& config, const std::string& domain) {
+std::vector<WantedRecord> wanted_records(const Config& config, const std::string& domain, UnixTime now) {
   const std::string& host = config.server.hostname;
   std::vector<WantedRecord> records{
       {domain, "MX", fmt::format("10 {}.", host), "Mail for the domain comes to this server."},
       {domain, "TXT", "v=spf1 mx -all", "SPF: mail of the domain comes from this server and from nowhere else."},
   };
-  for (const store::DkimKey& key : store::DkimKeys(config.server.state).list(domain)) {
-    records.push_back({key.record_name(), "TXT", key.record, "DKIM: the key that its mail is signed with."});
+  const auto keys = store::DkimKeys(config.server.state).list(domain);
+  for (const store::DkimKey& key : keys) {
+    if (const std::string why = why_published(keys, key, now); !why.empty())
+      records.push_back({key.record_name(), "TXT", key.record, "DKIM: " + why});
   }
   records.push_back({"_dmarc." + domain, "TXT", dmarc_text(domain),
                      "DMARC: what others are to do with forged mail, and where reports go."});
@@ -260,14 +291,15 @@ std::vector<WantedRecord> wanted_records(const Config& config, const std::string
   return records;
 }
 
-void check_domain_dns(Resolver& resolver, const Config& config, const std::string& domain, Report& report) {
+void check_domain_dns(Resolver& resolver, const Config& config, const std::string& domain, UnixTime now,
+                      Report& report) {
   check_mx(resolver, config, domain, report);
   check_spf(resolver, config, domain, report);
-  check_dkim(resolver, config, domain, report);
+  check_dkim(resolver, config, domain, now, report);
   check_dmarc(resolver, domain, report);
   check_sts(resolver, config, domain, report);
   check_tls_report(resolver, domain, report);
-  check_optional(resolver, config, domain, report);
+  check_optional(resolver, config, domain, now, report);
 }
 
 }  // namespace postrider::mailctl

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/config/config.h"
 #include "mailctl/doctor.h"
 #include "mailctl/resolver.h"
@@ -18,9 +19,10 @@ struct WantedRecord {
 };
 
 /// Nothing is asked: the configuration, the keys and the certificate say it all.
-std::vector<WantedRecord> wanted_records(const Config& config, const std::string& domain);
+std::vector<WantedRecord> wanted_records(const Config& config, const std::string& domain, UnixTime now);
 
 /// One line a finding: what is missing or wrong, and what to do about it. A few seconds at most for each name.
-void check_domain_dns(Resolver& resolver, const Config& config, const std::string& domain, Report& report);
+void check_domain_dns(Resolver& resolver, const Config& config, const std::string& domain, UnixTime now,
+                      Report& report);
 
 }  // namespace postrider::mailctl

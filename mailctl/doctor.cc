@@ -57,7 +57,7 @@ void run_doctor(Context& context, bool offline) {
   guarded(report, "queue", [&] { check_queue(context, report); });
   check_daemons(config, report);
   check_ports(config, report);
-  if (!offline) check_dns(config, domains, report);
+  if (!offline) check_dns(config, domains, context.clock().unix_time(), report);
   print_report(context, report);
 }
 

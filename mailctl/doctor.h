@@ -50,6 +50,6 @@ void check_queue(Context& context, Report& report);
 void check_daemons(const Config& config, Report& report);
 void check_ports(const Config& config, Report& report);
 /// Asks DNS, a few seconds at most for each name.
-void check_dns(const Config& config, const std::vector<std::string>& domains, Report& report);
+void check_dns(const Config& config, const std::vector<std::string>& domains, UnixTime now, Report& report);
 
 }  // namespace postrider::mailctl

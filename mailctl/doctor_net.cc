@@ -160,12 +160,12 @@ void check_ports(const Config& config, Report& report) {
   for (const Port& port : ports) check_port(port, report);
 }
 
-void check_dns(const Config& config, const std::vector<std::string>& domains, Report& report) {
+void check_dns(const Config& config, const std::vector<std::string>& domains, UnixTime now, Report& report) {
   constexpr size_t kMaxAsked = 20;  // domains
   Resolver resolver(config.dns.server);
   if (!check_host(resolver, config.server.hostname, report)) return;
   for (size_t i = 0; i < std::min(domains.size(), kMaxAsked); ++i)
-    check_domain_dns(resolver, config, domains[i], report);
+    check_domain_dns(resolver, config, domains[i], now, report);
 }
 
 }  // namespace postrider::mailctl

@@ -67,9 +67,10 @@ ReportIdentity MtaDaemon::report_identity() {
 
 /// What is done now and then, on a thread of its own.
 void MtaDaemon::start_rounds() {
-  auto ask = [this](std::string name, DnsType type) { return report_router_->resolver().ask(std::move(name), type); };
-  auto post = [this, tls = net::TlsClientContext::make()](std::string url, std::string type, std::string octets) {
-    return report_router_->post(std::move(url), std::move(type), std::move(octets), tls);
+  const auto tls = net::TlsClientContext::make();
+  auto ask = [this](std::string name, DnsType type) { return rounds_router_->resolver().ask(std::move(name), type); };
+  auto post = [this, tls](std::string url, std::string type, std::string octets) {
+    return rounds_router_->post(std::move(url), std::move(type), std::move(octets), tls);
   };
   auto send = [this](const OutgoingReport& report) { return own_mail().send(report); };
   rounds_->add("reports_written", Reporter::kWriteInterval, [this]() -> asio::awaitable<void> {
@@ -81,6 +82,16 @@ void MtaDaemon::start_rounds() {
                  const ReportIdentity identity = report_identity();
                  co_await reporter_->send_due(identity, ways);
                });
+  auto fetch = [this, tls](std::string domain) { return rounds_router_->fetch_policy(std::move(domain), tls); };
+  idle_policies_ = std::make_unique<StsPolicies>(tls_reporter_->records(), *workers_, clock_, ask, fetch);
+  rounds_->add("policies_kept", StsPolicies::kIdleInterval, [this] { return idle_policies_->refresh_idle(); });
+  key_rotation_ = std::make_unique<KeyRotation>(config_.server.state, clock_);
+  rounds_->add("keys_rotated", KeyRotation::kInterval, [this, ask] {
+    std::unique_lock lock(mutex_);
+    const Seconds period = config_.dkim.rotate;
+    lock.unlock();
+    return key_rotation_->run(period, ask);
+  });
   rounds_->start();
 }
 
@@ -231,7 +242,7 @@ Result<void> MtaDaemon::open_store() {
     auto router = router_settings(config_);
     if (!router) return tl::unexpected(router.error());
     rounds_ = std::make_unique<Rounds>();
-    report_router_ = std::make_unique<Router>(rounds_->loop(), std::move(*router));
+    rounds_router_ = std::make_unique<Router>(rounds_->loop(), std::move(*router));
   } catch (const std::exception& error) {
     return failure(fmt::format("The daemon cannot begin to work in {}: {}", config_.server.state, error.what()));
   }
@@ -301,7 +312,7 @@ void MtaDaemon::reload() {
   queue_->configure(queue_options());
   if (auto done = relay_->configure(config_); !done) log_error("reload_failed", {{"reason", done.error().message}});
   if (auto router = router_settings(config_)) {
-    asio::post(rounds_->loop(), [this, settings = std::move(*router)] { report_router_->configure(settings); });
+    asio::post(rounds_->loop(), [this, settings = std::move(*router)] { rounds_router_->configure(settings); });
   }
   drop_->configure(drop_options());
   service_->configure(std::move(*settings));

@@ -18,6 +18,7 @@
 #include "mta/dmarc_reporter.h"
 #include "mta/drop_reader.h"
 #include "mta/forwarding.h"
+#include "mta/key_rotation.h"
 #include "mta/own_mail.h"
 #include "mta/policy_server.h"
 #include "mta/queue_runner.h"
@@ -27,6 +28,7 @@
 #include "mta/reporter.h"
 #include "mta/rounds.h"
 #include "mta/smtp_service.h"
+#include "mta/sts_policies.h"
 #include "mta/tls_reporter.h"
 #include "store/accounts.h"
 #include "store/directory_service.h"
@@ -97,8 +99,11 @@ class MtaDaemon {
   std::unique_ptr<SmtpService> service_;
   std::unique_ptr<PolicyServer> policy_server_;
   std::unique_ptr<Rounds> rounds_;
-  std::unique_ptr<Router> report_router_;  // of its loop
-  std::mutex mutex_;                       // of config_, once there are threads
+  // Of its loop.
+  std::unique_ptr<Router> rounds_router_;
+  std::unique_ptr<StsPolicies> idle_policies_;
+  std::unique_ptr<KeyRotation> key_rotation_;
+  std::mutex mutex_;  // of config_, once there are threads
   bool stopping_ = false;
 };
 

@@ -190,6 +190,9 @@ class Resolver::Context {
     if (colon != std::string::npos) forward[colon] = '@';  // how libunbound writes a port
     std::erase_if(forward, [](char c) { return c == '[' || c == ']'; });
     check(ub_ctx_set_option(context_, "do-not-query-localhost:", "no"), "option");
+    // It may well know the names of private addresses, of which libunbound would say itself that there are none.
+    check(ub_ctx_set_option(context_, "unblock-lan-zones:", "yes"), "option");
+    check(ub_ctx_set_option(context_, "insecure-lan-zones:", "yes"), "option");
     check(ub_ctx_set_fwd(context_, forward.c_str()), "dns.server");
     // Whoever names a server means its answers, for names too that libunbound answers itself.
     for (const char* zone : {"test.", "127.in-addr.arpa.", "localhost.", "invalid.", "onion."})

@@ -23,9 +23,12 @@ using FetchedPolicy = tl::expected<std::string, StsTrouble>;
 
 class StsPolicies {
  public:
-  static constexpr size_t kMaxKept = 10'000;         // in memory
-  static constexpr std::chrono::hours kRefresh{24};  // after which a policy that still holds is fetched anew
-  static constexpr std::chrono::minutes kAgain{5};   // after a failure (RFC 8461 3.3)
+  static constexpr size_t kMaxKept = 10'000;               // in memory
+  static constexpr std::chrono::hours kRefresh{24};        // after which a policy that still holds is fetched anew
+  static constexpr std::chrono::minutes kAgain{5};         // after a failure (RFC 8461 3.3)
+  static constexpr std::chrono::hours kIdleInterval{4};    // between two calls of refresh_idle()
+  static constexpr std::chrono::hours kIdleTime{90 * 24};  // without mail, after which a policy may end
+  static constexpr size_t kMaxIdle = 500;                  // of one call
 
   using Ask = std::function<asio::awaitable<DnsAnswer>(std::string name, DnsType type)>;
   /// The text at the domain's policy_url(). Never throws.
@@ -41,6 +44,10 @@ class StsPolicies {
   };
   /// Waits for DNS and, where the policy is new or old, for the domain's web server. Throws SqliteError.
   asio::awaitable<Found> find(std::string domain);
+  /// Fetches anew what is kept of domains that get no mail just now, so that none finds its policy at an end when the
+  /// next message comes (RFC 8461 10.2). Not for find(), which may run on another loop, over the same records. Throws
+  /// SqliteError.
+  asio::awaitable<void> refresh_idle();
 
  private:
   struct Entry {
@@ -50,7 +57,9 @@ class StsPolicies {
     std::optional<StsTrouble> trouble;          // of the last one
   };
   asio::awaitable<std::shared_ptr<Entry>> load(std::string domain);
-  asio::awaitable<void> refresh(std::shared_ptr<Entry> entry, std::string id);
+  static std::shared_ptr<Entry> entry_of(store::KeptPolicy kept);
+  asio::awaitable<void> reload(std::shared_ptr<Entry> entry);
+  asio::awaitable<void> refresh(std::shared_ptr<Entry> entry, std::string id, UnixTime used);
 
   store::TlsRecords& records_;
   net::WorkerPool& workers_;

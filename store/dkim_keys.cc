@@ -61,24 +61,36 @@ std::string DkimKeys::free_selector(const std::string& domain, char kind, UnixTi
 }
 
 std::vector<DkimKey> DkimKeys::create(const std::string& domain, UnixTime now, UnixTime signs_from) {
+  return {create(domain, Algorithm::rsa_sha256, now, signs_from),
+          create(domain, Algorithm::ed25519_sha256, now, signs_from)};
+}
+
+DkimKey DkimKeys::create(const std::string& domain, Algorithm algorithm, UnixTime now, UnixTime signs_from) {
   if (!is_folder_name(domain)) throw std::runtime_error(fmt::format("{} is no domain", domain));
   make_folder(folder_);
   make_folder(folder_ + '/' + domain);
-  std::vector<DkimKey> made;
-  for (Algorithm algorithm : {Algorithm::rsa_sha256, Algorithm::ed25519_sha256}) {
-    const dkim::Key key = dkim::generate_key(algorithm);
-    const char kind = algorithm == Algorithm::rsa_sha256 ? 'r' : 'e';
-    DkimKey& info = made.emplace_back(
-        DkimKey{domain, free_selector(domain, kind, now), algorithm, now, signs_from, dkim::key_record_text(key)});
-    write(info, dkim::private_key_pem(key));
-  }
+  const dkim::Key key = dkim::generate_key(algorithm);
+  const char kind = algorithm == Algorithm::rsa_sha256 ? 'r' : 'e';
+  DkimKey made{domain, free_selector(domain, kind, now), algorithm, now, signs_from, dkim::key_record_text(key)};
+  write(made, dkim::private_key_pem(key));
   flush_folder(folder_ + '/' + domain);
   flush_folder(folder_);
   return made;
 }
 
+bool DkimKeys::set_signs_from(const DkimKey& key, UnixTime signs_from) {
+  const auto loaded = load(key);
+  if (!loaded) return false;
+  DkimKey changed = key;
+  changed.signs_from = signs_from;
+  write(changed, dkim::private_key_pem(*loaded));
+  flush_folder(folder_ + '/' + key.domain);
+  return true;
+}
+
 void DkimKeys::write(const DkimKey& key, const std::string& pem) {
   const auto day = [](UnixTime time) {
+    if (time == kWhenPublished) return std::string("when DNS has its record");
     return fmt::format("{:%Y-%m-%d %H:%M UTC}", fmt::gmtime(static_cast<std::time_t>(time)));
   };
   // The record first: the key signs as soon as it is there.
@@ -150,13 +162,44 @@ int64_t DkimKeys::stamp(const std::string& domain) const {
 std::vector<DkimKey> signing_keys(const std::vector<DkimKey>& keys, UnixTime now) {
   std::vector<DkimKey> chosen;
   for (Algorithm algorithm : {Algorithm::rsa_sha256, Algorithm::ed25519_sha256}) {
-    const DkimKey* newest = nullptr;
-    for (const DkimKey& key : keys) {  // in the order of their times
-      if (key.algorithm == algorithm && key.signs_from <= now) newest = &key;
+    for (const DkimKey& key : keys) {
+      if (key.algorithm == algorithm && use_of(keys, key, now) == DkimUse::signs) chosen.push_back(key);
     }
-    if (newest != nullptr) chosen.push_back(*newest);
   }
   return chosen;
+}
+
+std::string_view to_string(DkimUse use) {
+  switch (use) {
+    case DkimUse::waits:
+      return "waits";
+    case DkimUse::next:
+      return "next";
+    case DkimUse::signs:
+      return "signs";
+    case DkimUse::old:
+      return "old";
+    case DkimUse::unused:
+      break;
+  }
+  return "unused";
+}
+
+std::optional<UnixTime> replaced_at(const std::vector<DkimKey>& keys, const DkimKey& key, UnixTime now) {
+  bool behind = false;
+  for (const DkimKey& other : keys) {  // in the order of their times
+    if (behind && other.algorithm == key.algorithm && other.signs_from <= now) return other.signs_from;
+    behind = behind || other.selector == key.selector;
+  }
+  return std::nullopt;
+}
+
+DkimUse use_of(const std::vector<DkimKey>& keys, const DkimKey& key, UnixTime now) {
+  if (key.signs_from == kWhenPublished) return DkimUse::waits;
+  if (key.signs_from > now) return DkimUse::next;
+  const auto replaced = replaced_at(keys, key, now);
+  if (!replaced) return DkimUse::signs;
+  return *replaced + kDkimKeptAfterUse < now ? DkimUse::unused : DkimUse::old;
 }
 
 std::string zone_line(const std::string& name, const std::string& text) {

@@ -1,8 +1,10 @@
 // The DKIM keys of our domains: STATE/dkim/DOMAIN/SELECTOR.pem, for the daemons' user alone, and beside it SELECTOR.txt
-// with the record that DNS is to hold. mailctl writes them, mta reads them.
+// with the record that DNS is to hold. mailctl writes them, and mta where it follows them with new ones.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -11,13 +13,16 @@
 
 namespace postrider::store {
 
-constexpr size_t kMaxDkimKeys = 100;  // of one domain
+constexpr size_t kMaxDkimKeys = 100;            // of one domain
+constexpr UnixTime kWhenPublished = INT64_MAX;  // from when a key signs: when DNS has its record
+constexpr UnixTime kDkimKeptAfterUse =
+    14 * 86'400;  // seconds; a signature may be looked at that long after it was made
 
 struct DkimKey {
   std::string domain, selector;
   dkim::Algorithm algorithm = dkim::Algorithm::rsa_sha256;
   UnixTime created = 0;
-  UnixTime signs_from = 0;  // before, it is only published
+  UnixTime signs_from = 0;  // before, it is only published; may be kWhenPublished
   std::string record;       // "v=DKIM1; k=rsa; p=..."
 
   /// "r20260131._domainkey.example.org".
@@ -32,6 +37,10 @@ class DkimKeys {
   /// A new key of each kind, named after the day. They sign from then on; until then the older ones do. Throws
   /// std::system_error.
   std::vector<DkimKey> create(const std::string& domain, UnixTime now, UnixTime signs_from);
+  /// The same of one kind.
+  DkimKey create(const std::string& domain, dkim::Algorithm algorithm, UnixTime now, UnixTime signs_from);
+  /// From when a key signs. False: it is gone. Throws std::system_error.
+  bool set_signs_from(const DkimKey& key, UnixTime signs_from);
   /// Oldest first; files that cannot be read are left out. Empty where the domain has none.
   std::vector<DkimKey> list(const std::string& domain) const;
   /// Domains that have keys, in alphabetical order.
@@ -51,6 +60,20 @@ class DkimKeys {
 
   std::string folder_;
 };
+
+/// What a key is good for.
+enum class DkimUse {
+  waits,   // until DNS has its record
+  next,    // signs from a time that is known
+  signs,   // now
+  old,     // not any more, but mail is on its way that needs its record
+  unused,  // its record may be taken out of DNS
+};
+std::string_view to_string(DkimUse use);
+/// keys: all of a domain, as list() gives them.
+DkimUse use_of(const std::vector<DkimKey>& keys, const DkimKey& key, UnixTime now);
+/// When the key that follows this one began to sign; nothing: none does yet.
+std::optional<UnixTime> replaced_at(const std::vector<DkimKey>& keys, const DkimKey& key, UnixTime now);
 
 /// Those that sign at this time: of each kind the one whose time began last.
 std::vector<DkimKey> signing_keys(const std::vector<DkimKey>& keys, UnixTime now);

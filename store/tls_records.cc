@@ -47,6 +47,10 @@ CREATE TABLE report(
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX report_end ON report(end);
 )sql"},
+    Migration{R"sql(
+ALTER TABLE policy ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+UPDATE policy SET used = fetched;
+)sql"},
 };
 
 }  // namespace
@@ -57,16 +61,32 @@ TlsRecords::TlsRecords(const std::string& state) : database_(state + "/tls.db", 
 
 std::optional<KeptPolicy> TlsRecords::policy(const std::string& domain) {
   std::lock_guard lock(mutex_);
-  Rows rows(database_.prepare("SELECT id, text, fetched, expires FROM policy WHERE domain = ?1").bind(domain));
+  Rows rows(database_.prepare("SELECT id, text, fetched, expires, used FROM policy WHERE domain = ?1").bind(domain));
   if (!rows.next()) return std::nullopt;
-  return KeptPolicy{domain, std::string(rows->text(0)), std::string(rows->text(1)), rows->integer(2), rows->integer(3)};
+  return KeptPolicy{domain,           std::string(rows->text(0)), std::string(rows->text(1)),
+                    rows->integer(2), rows->integer(3),           rows->integer(4)};
+}
+
+std::vector<KeptPolicy> TlsRecords::ageing(UnixTime now, UnixTime used_since, size_t most) {
+  std::lock_guard lock(mutex_);
+  std::vector<KeptPolicy> policies;
+  Rows rows(
+      database_
+          .prepare("SELECT domain, id, text, fetched, expires, used FROM policy WHERE expires > ?1 AND used >= ?2 "
+                   "AND fetched + (expires - fetched) / 2 <= ?1 ORDER BY expires LIMIT ?3")
+          .bind(now, used_since, most));
+  while (rows.next()) {
+    policies.push_back({std::string(rows->text(0)), std::string(rows->text(1)), std::string(rows->text(2)),
+                        rows->integer(3), rows->integer(4), rows->integer(5)});
+  }
+  return policies;
 }
 
 void TlsRecords::keep(const KeptPolicy& policy) {
   std::lock_guard lock(mutex_);
   Transaction transaction(database_);
-  database_.prepare("INSERT OR REPLACE INTO policy VALUES(?1, ?2, ?3, ?4, ?5)")
-      .bind(policy.domain, policy.id, policy.text, policy.fetched, policy.expires)
+  database_.prepare("INSERT OR REPLACE INTO policy VALUES(?1, ?2, ?3, ?4, ?5, ?6)")
+      .bind(policy.domain, policy.id, policy.text, policy.fetched, policy.expires, policy.used)
       .run();
   database_
       .prepare(

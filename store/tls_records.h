@@ -21,6 +21,7 @@ struct KeptPolicy {
   std::string id;    // of the record that it was fetched for
   std::string text;  // as it was fetched
   UnixTime fetched = 0, expires = 0;
+  UnixTime used = 0;  // when it was last fetched for a message
 };
 
 class TlsRecords {
@@ -39,6 +40,10 @@ class TlsRecords {
   std::optional<KeptPolicy> policy(const std::string& domain);
   /// In place of what was kept of the domain; the ones fetched longest ago make room.
   void keep(const KeptPolicy& policy);
+
+  /// Of those used since then, at most so many that are past half of their time and not at its end: the next to end
+  /// first.
+  std::vector<KeptPolicy> ageing(UnixTime now, UnixTime used_since, size_t most);
 
   /// day: since 1970. What is beyond the limits is not counted.
   void count(int64_t day, std::span<const TlsResult> results);

@@ -157,6 +157,10 @@ struct Config {
     Seconds timeout{5};                // of all questions to DNS for one message
   };
 
+  struct Dkim {
+    Seconds rotate{0};  // 0: keys stay until `mailctl dkim rotate`
+  };
+
   struct Arc {
     std::vector<std::string> trusted_sealers;  // domains
   };
@@ -225,6 +229,7 @@ struct Config {
   MtaSts mta_sts;
   Reports reports;
   Checks checks;
+  Dkim dkim;
   Arc arc;
   Dnsbl dnsbl;
   Greylist greylist;

@@ -362,6 +362,14 @@ constexpr auto kKeys = std::to_array<Key>({
      "How long the checks of one message may wait for DNS; what is not known by then counts as a temporary error.", 1,
      60},
 
+    {"dkim.rotate", Kind::duration, +[](Config& config) -> auto& { return config.dkim.rotate; },
+     "How long a DKIM key signs, for instance \"90d\". A third of that time before it is over, two weeks at most, mta "
+     "makes "
+     "the key that follows; it signs when DNS has its record, which `mailctl dns` shows. 0: new keys are made by "
+     "`mailctl "
+     "dkim rotate` alone.",
+     0, kYear},
+
     {"arc.trusted_sealers", Kind::text_list, +[](Config& config) -> auto& { return config.arc.trusted_sealers; },
      "Domains of mailing lists and forwarders whose word counts (ARC): where a chain of seals holds, one of these "
      "domains "

@@ -62,6 +62,16 @@ std::optional<FoundKey> find_key(const Signature& signature, DnsLookups& lookups
   return found;
 }
 
+Published is_published(const std::string& record, const DnsAnswer& answer) {
+  if (answer.status == DnsAnswer::Status::failed) return Published::unknown;
+  if (answer.records.empty()) return Published::no;
+  const auto ours = parse_key_record(record);
+  const auto theirs = parse_key_record(parse_txt(answer.records.front()));
+  const bool same =
+      answer.records.size() == 1 && ours && theirs && theirs->key == ours->key && theirs->algorithm == ours->algorithm;
+  return same ? Published::yes : Published::other;
+}
+
 struct BodyHashes::Hash {
   Hash(Canon body_canon, std::optional<uint64_t> body_length)
       : canon(body_canon),

@@ -32,6 +32,10 @@ struct FoundKey {
 /// The key that a signature names. Nothing: the answer is missing.
 std::optional<FoundKey> find_key(const Signature& signature, DnsLookups& lookups);
 
+/// Whether DNS has the record of a key, "v=DKIM1; k=rsa; p=...", and no other under its name.
+enum class Published { yes, no, other, unknown };
+Published is_published(const std::string& record, const DnsAnswer& answer);
+
 /// The hashes of one body, each made once, however many signatures want it.
 class BodyHashes {
  public:

@@ -150,7 +150,7 @@ class PolicyTest(unittest.TestCase):
         other = make_certificate("mx.other.test")
         cls.names = NameServer()
         cls.peers = {}
-        certificates = {"good": good, "wrong": other, "plain": None, "testing": None, "evil": other, "redirected": None,
+        certificates = {"good": good, "idle": good, "wrong": other, "plain": None, "testing": None, "evil": other, "redirected": None,
                         "unnamed": make_certificate("mx.unnamed.test")}
         for number, (domain, file) in enumerate(certificates.items(), start=20):
             cls.names.add(f"{domain}.test", "MX", f"10 mx.{domain}.test.")
@@ -164,7 +164,7 @@ class PolicyTest(unittest.TestCase):
         cls.peers["reports"] = MailServer("127.0.0.40", cls.port, None)
         cls.web = WebServer(make_certificate(*[f"mta-sts.{domain}.test" for domain in cls.peers if domain != "evil"]))
         cls.https = cls.web.server_address[1]
-        pages = {"good": ("enforce", "mx.good.test"), "wrong": ("enforce", "mx.wrong.test"), "plain": ("enforce", "*.plain.test"),
+        pages = {"good": ("enforce", "mx.good.test"), "idle": ("testing", "mx.idle.test"), "wrong": ("enforce", "mx.wrong.test"), "plain": ("enforce", "*.plain.test"),
                  "testing": ("testing", "mx.elsewhere.test"), "evil": ("enforce", "mx.evil.test"),
                  "unnamed": ("enforce", "mx.elsewhere.test")}
         cls.web.pages = {f"mta-sts.{domain}.test": POLICY.format(mode=mode, host=host) for domain, (mode, host) in pages.items()}
@@ -193,6 +193,23 @@ class PolicyTest(unittest.TestCase):
         self.wait_for("good", "handed over")
         self.assertIn("certificate verified (MTA-STS: the policy names mx.good.test)", self.story("good"))
         self.assertEqual(1, len(self.peers["good"].messages))
+
+    def change(self, file, statement):
+        """While the server does not run."""
+        self.server.stop()
+        database = sqlite3.connect(os.path.join(self.server.folder, "state", file))
+        database.execute(statement)
+        database.commit()
+        database.close()
+        self.server.start()
+
+    def test_the_policy_of_an_idle_domain_is_fetched_before_it_ends(self):
+        page = "mta-sts.idle.test/.well-known/mta-sts.txt"
+        self.send("idle")
+        self.wait_for("idle", "handed over")
+        self.assertEqual(1, self.web.asked.count(page))
+        self.change("tls.db", "UPDATE policy SET fetched = fetched - 700000 WHERE domain = 'idle.test'")
+        support.wait_until(lambda: self.web.asked.count(page) == 2, "the policy is fetched anew")
 
     def test_a_wrong_certificate_gets_no_mail(self):
         self.send("wrong")
@@ -231,12 +248,7 @@ class PolicyTest(unittest.TestCase):
     def test_the_day_is_reported_to_who_asks(self):
         self.send("wrong", subject="reported")
         self.wait_for("wrong", "The certificate of mx.wrong.test")
-        self.server.stop()
-        database = sqlite3.connect(os.path.join(self.server.folder, "state", "tls.db"))
-        database.execute("UPDATE OR REPLACE result SET day = day - 1")
-        database.commit()
-        database.close()
-        self.server.start()
+        self.change("tls.db", "UPDATE OR REPLACE result SET day = day - 1")
         reports = self.peers["reports"].messages
         support.wait_until(lambda: reports, "the report has come\n" + self.server.log("mta")[-3000:])
         head, body = reports[0].split(b"\r\n\r\n", 1)

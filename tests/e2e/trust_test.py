@@ -2,6 +2,7 @@
 would."""
 
 import ctypes
+import glob
 import imaplib
 import json
 import os
@@ -91,10 +92,12 @@ def opendkim_signature(message, private, selector, domain, canon):
 class TrustTest(support.ServerTest):
     """The server asks our name server."""
 
+    sealers = {}
+
     @classmethod
     def setUpClass(cls):
         cls.names = NameServer()
-        cls.settings = [f'dns.server="127.0.0.1:{cls.names.port}"', 'checks.timeout="3s"']
+        cls.settings = [f'dns.server="127.0.0.1:{cls.names.port}"', 'checks.timeout="3s"', 'arc.trusted_sealers=["list.example"]']
         super().setUpClass()
         names = cls.names
         names.add("good.example", "A", "192.0.2.7")
@@ -189,6 +192,37 @@ class TrustTest(support.ServerTest):
         self.assertEqual(250, self.send("a@good.example", self.message("forged and noted", "ceo@lax.example"))[0])
         self.assertIn("dmarc=fail (p=none) header.from=lax.example", self.results("forged and noted"))
 
+    def sealed(self, message, domain, recorded):
+        """The message with one set of ARC more, by python3-dkim, which records these results."""
+        results = crlf(f"Authentication-Results: mx.{domain}; {recorded}\n")
+        if domain not in self.sealers:
+            self.sealers[domain] = self.peer_key("rsa", "arc", domain)
+        fields = dkim.arc_sign(results + message, b"arc", domain.encode(), self.sealers[domain], f"mx.{domain}".encode(),
+                               include_headers=[b"from", b"to", b"subject", b"date", b"message-id"])
+        self.assertEqual(3, len(fields))
+        return b"".join(fields) + message
+
+    def test_python_dkim_seals_and_a_trusted_sealer_is_believed(self):
+        passed = "dmarc=pass header.from=strict.example"
+        for subject, hops, code, found in (
+                ("through a list", [("list.example", passed)], 250, "arc=pass (sealed by list.example)"),
+                ("through two servers", [("other.example", passed), ("list.example", f"arc=pass; {passed}")], 250,
+                 "arc=pass (sealed by list.example, other.example)"),
+                ("through a stranger", [("other.example", passed)], 550, None),
+                ("through a stranger at last", [("list.example", passed), ("other.example", f"arc=pass; {passed}")], 550, None),
+                ("forged before", [("list.example", "dmarc=fail header.from=strict.example")], 550, None)):
+            message = self.message(subject, "ceo@strict.example", "hello\n-- \nfooter\n")
+            for domain, recorded in hops:
+                message = self.sealed(message, domain, recorded)
+            self.assertEqual(code, self.send("list@list.example", message)[0], subject)
+            if found is None:
+                continue
+            results = self.results(subject)
+            self.assertIn(found, results)
+            self.assertIn("dmarc=fail (p=reject) reason=\"taken all the same: list.example, a trusted sealer", results)
+            self.assertIn("dmarc=fail:strict.example local_policy=arc", self.server.mailctl("trace", ALICE, "--limit", "1").stdout)
+            self.assertEqual(550, self.send("list@list.example", message + b"more\r\n")[0])
+
     def test_results_that_we_did_not_write_are_gone(self):
         forged = crlf("Authentication-Results: mail.example.test; dmarc=pass header.from=bank.example\n")
         self.assertEqual(250, self.send("a@good.example", forged + self.message("forged results"))[0])
@@ -248,6 +282,33 @@ class TrustTest(support.ServerTest):
         result = self.server.mailctl("--json", "dns", "check", "example.test")
         self.assertNotIn('"warning"', result.stdout)
         self.assertNotIn('"problem"', result.stdout)
+
+
+class RotationTest(support.ServerTest):
+    """DKIM keys are followed by others that wait for DNS."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.names = NameServer()
+        cls.settings = [f'dns.server="127.0.0.1:{cls.names.port}"', 'dkim.rotate="90d"']
+        super().setUpClass()
+
+    def test_new_keys_are_made_and_wait(self):
+        self.server.stop()
+        for path in glob.glob(os.path.join(self.server.folder, "state/dkim/example.test/*.pem")):
+            with open(path, "r+") as file:
+                text = file.read()
+                file.seek(0)
+                file.write(re.sub(r"Signs-From: (\d+)", lambda match: f"Signs-From: {int(match[1]) - 80 * 86_400}", text))
+        self.server.start()
+        support.wait_until(lambda: self.server.log("mta").count("event=dkim_key_waits") == 2, "mta looks for both in DNS")
+        keys = json.loads(self.server.mailctl("--json", "dkim", "list").stdout)
+        self.assertEqual(["signs", "signs", "waits", "waits"], [key["state"] for key in keys])
+        records = self.server.mailctl("dns", "example.test").stdout
+        self.assertEqual(2, records.count("DKIM: the key that follows"))
+        self.assertEqual(4, records.count("._domainkey.example.test. IN TXT"))
+        found = self.server.mailctl("dns", "check", "example.test", check=False).stdout
+        self.assertEqual(2, found.count("so it waits, and the one before goes on signing."))
 
 
 class WithoutDnsTest(support.ServerTest):

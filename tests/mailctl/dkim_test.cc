@@ -1,4 +1,5 @@
 // mailctl dkim and mailctl dns.
+#include "store/dkim_keys.h"
 #include "tests/mailctl/mailctl_fixture.h"
 
 namespace postrider::mailctl {
@@ -41,6 +42,31 @@ TEST_F(MailctlTest, KeysAreRotatedWithAnOverlap) {
   EXPECT_THAT(done({"dkim", "remove", "example.test", first}), HasSubstr("No longer needed in DNS"));
   EXPECT_THAT(refused({"dkim", "remove", "example.test", first}), HasSubstr("has no key"));
   EXPECT_THAT(refused({"dkim", "rotate", "--overlap", "soon", "example.test"}, kUsage), HasSubstr("no duration"));
+}
+
+TEST_F(MailctlTest, KeysThatWaitForDnsAreShownAndThoseOutOfUseAreNot) {
+  done({"domain", "add", "--no-dkim", "example.test"});
+  store::DkimKeys keys(state_);
+  const UnixTime now = SystemClock().unix_time();
+  constexpr UnixTime kDay = 86'400;
+  const auto rsa = dkim::Algorithm::rsa_sha256;
+  const auto unused = keys.create("example.test", rsa, now - 90 * kDay, now - 90 * kDay);
+  const auto old = keys.create("example.test", rsa, now - 60 * kDay, now - 60 * kDay);
+  const auto signs = keys.create("example.test", rsa, now - 10 * kDay, now - 10 * kDay);
+  const auto waits = keys.create("example.test", rsa, now, store::kWhenPublished);
+  const auto list = json({"dkim", "list", "example.test"});
+  ASSERT_EQ(list.size(), 4U);
+  for (size_t i = 0; const char* state : {"unused", "old", "signs", "waits"}) EXPECT_EQ(list[i++]["state"], state);
+  EXPECT_EQ(list[3]["signs_from"], nullptr);
+  const std::string records = done({"dns", "example.test"});
+  EXPECT_THAT(records, Not(HasSubstr(unused.record_name())));
+  EXPECT_THAT(records, HasSubstr("DKIM: a former key, which mail on its way needs until "));
+  EXPECT_THAT(records, HasSubstr("mta has seen it here.\n" + waits.record_name()));
+  for (const auto& key : {old, signs}) EXPECT_THAT(records, HasSubstr(key.record_name()));
+  EXPECT_THAT(refused({"dkim", "rotate", "example.test"}), HasSubstr("sign when DNS has their records"));
+  EXPECT_THAT(refused({"dkim", "remove", "example.test", waits.selector}), HasSubstr("in use"));
+  EXPECT_THAT(done({"dkim", "rotate", "--force", "example.test"}),
+              HasSubstr("No longer needed in DNS: " + unused.record_name()));
 }
 
 TEST_F(MailctlTest, DnsSaysWhatToPublish) {

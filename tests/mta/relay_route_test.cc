@@ -65,6 +65,10 @@ std::vector<std::string> records() {
       "inside.test. AAAA fd00::1",
       "localhost.test. A 127.0.0.1",
       "outside.test. A 192.0.2.1",
+      "3.2.1.10.in-addr.arpa. PTR inside.test.",
+      "2.1.16.172.in-addr.arpa. PTR inside.test.",
+      "2.1.168.192.in-addr.arpa. PTR inside.test.",
+      "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa. PTR inside.test.",
   };
   for (int i = 0; i < 500; ++i) list.push_back(fmt::format("many.test. MX {} host-{}.many.test.", 10 + i % 7, i));
   for (int i = 0; i < 500; ++i)
@@ -212,6 +216,17 @@ TEST_F(RouterTest, InternalAddressesInTheDnsOfStrangersAreNotDialled) {
   settings_.routes["private.test"] = config::parse_route("inside.test:25").value();
   router_.reset();
   EXPECT_THAT(endpoints("private.test"), ElementsAre("fd00::1", "10.1.2.3")) << "unless the administrator says so";
+}
+
+TEST_F(RouterTest, ANameServerThatIsNamedIsAskedForPrivateAddressesToo) {
+  Resolver resolver(loop_, settings_.dns);
+  for (const char* name : {"3.2.1.10.in-addr.arpa", "2.1.16.172.in-addr.arpa", "2.1.168.192.in-addr.arpa",
+                           "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa"}) {
+    DnsAnswer answer;
+    run([&]() -> asio::awaitable<void> { answer = co_await resolver.ask(name, DnsType::ptr); });
+    ASSERT_THAT(answer.records, SizeIs(1)) << name;
+    EXPECT_EQ(parse_name(answer.records.front()), "inside.test");
+  }
 }
 
 TEST_F(RouterTest, AddressLiterals) {

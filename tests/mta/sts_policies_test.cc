@@ -43,6 +43,15 @@ class StsPoliciesTest : public testing::Test {
     loop.run();
     return found;
   }
+  /// As the rounds do it, on a loop of their own.
+  void refresh_idle() {
+    StsPolicies policies(
+        *records_, workers_, clock_, [this](std::string, DnsType) { return answer(); },
+        [this](std::string) { return fetch(); });
+    asio::io_context loop;
+    asio::co_spawn(loop, policies.refresh_idle(), [](const std::exception_ptr& error) { EXPECT_EQ(error, nullptr); });
+    loop.run();
+  }
   /// "enforce", "testing", "none", or "-" where no policy holds.
   std::string mode() {
     const auto found = find();
@@ -134,6 +143,49 @@ TEST_F(StsPoliciesTest, APolicyIsFetchedAnewEveryDay) {
   pass(std::chrono::seconds(604'000));
   page_ = tl::unexpected(StsTrouble{"sts-policy-fetch-error", "no connection"});
   EXPECT_EQ(mode(), "enforce") << "it held longer since it was fetched anew";
+}
+
+TEST_F(StsPoliciesTest, APolicyOfAnIdleDomainIsFetchedAnewBeforeItEnds) {
+  publish("one");
+  EXPECT_EQ(mode(), "enforce");
+  pass(std::chrono::hours(80));
+  refresh_idle();
+  EXPECT_EQ(fetches_, 1) << "less than half of a week is over";
+  for (int round = 0; round < 40; ++round) {
+    pass(std::chrono::hours(24));
+    refresh_idle();
+  }
+  EXPECT_EQ(fetches_, 11) << "every fourth day";
+  publish("");
+  EXPECT_EQ(mode(), "enforce") << "what was fetched meanwhile counts";
+  pass(std::chrono::hours(80));
+  refresh_idle();
+  EXPECT_EQ(fetches_, 11) << "there is no record any more";
+  EXPECT_EQ(mode(), "enforce");
+  pass(std::chrono::hours(24));
+  EXPECT_EQ(mode(), "-");
+}
+
+TEST_F(StsPoliciesTest, AFetchThatFailsLeavesAnIdlePolicyAsItIs) {
+  publish("one");
+  EXPECT_EQ(mode(), "enforce");
+  page_ = tl::unexpected(StsTrouble{"sts-policy-fetch-error", "no connection"});
+  pass(std::chrono::hours(100));
+  refresh_idle();
+  EXPECT_EQ(fetches_, 2);
+  publish("");
+  EXPECT_EQ(mode(), "enforce");
+  pass(std::chrono::hours(100));
+  EXPECT_EQ(mode(), "-");
+}
+
+TEST_F(StsPoliciesTest, WhatNobodyHasUsedForLongMayEnd) {
+  publish("one");
+  page_ = policy_text("enforce", 31'557'600);
+  EXPECT_EQ(mode(), "enforce");
+  pass(std::chrono::hours(200 * 24));
+  refresh_idle();
+  EXPECT_EQ(fetches_, 1);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -57,6 +58,33 @@ TEST_F(DkimKeysTest, NewKeysWaitForTheirTime) {
   EXPECT_EQ(signing_keys(all, kNow + 3 * kDay)[0].selector, "r20260131b");
   EXPECT_EQ(signing_keys(all, kNow + 3 * kDay)[1].selector, "e20260131b");
   EXPECT_TRUE(signing_keys(all, kNow - 1).empty());
+}
+
+TEST_F(DkimKeysTest, WhatAKeyIsGoodForGoesByItsKind) {
+  const auto first = keys_.create("example.org", kNow, kNow);
+  const auto next = keys_.create("example.org", dkim::Algorithm::rsa_sha256, kNow, kWhenPublished);
+  const auto use = [&](const DkimKey& key, UnixTime now) {
+    const auto all = keys_.list("example.org");
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const DkimKey& one) { return one.selector == key.selector; });
+    return std::string(found == all.end() ? "gone" : to_string(use_of(all, *found, now)));
+  };
+  EXPECT_NE(text_of(state_.path() + "/dkim/example.org/r20260131b.pem").find("(when DNS has its record)\n-----"),
+            std::string::npos);
+  EXPECT_EQ(use(first[0], kNow + 900 * kDay), "signs");
+  EXPECT_EQ(use(next, kNow + 900 * kDay), "waits");
+  const int64_t before = keys_.stamp("example.org");
+  EXPECT_TRUE(keys_.set_signs_from(next, kNow + kDay));
+  EXPECT_NE(keys_.stamp("example.org"), before);
+  EXPECT_EQ(use(next, kNow), "next");
+  EXPECT_EQ(use(next, kNow + kDay), "signs");
+  EXPECT_EQ(keys_.list("example.org")[2].record, next.record);
+  EXPECT_EQ(use(first[0], kNow + kDay), "old");
+  EXPECT_EQ(use(first[0], kNow + 15 * kDay), "old");
+  EXPECT_EQ(use(first[0], kNow + 15 * kDay + 1), "unused");
+  EXPECT_EQ(use(first[1], kNow + 900 * kDay), "signs");
+  keys_.remove("example.org", next.selector);
+  EXPECT_FALSE(keys_.set_signs_from(next, kNow));
 }
 
 TEST_F(DkimKeysTest, KeysGo) {

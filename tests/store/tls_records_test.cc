@@ -28,6 +28,36 @@ TEST(TlsRecords, PoliciesAreKeptAndReplaced) {
   EXPECT_EQ(kept->expires, 300);
 }
 
+TEST(TlsRecords, PoliciesAgeWhenHalfOfTheirTimeIsOver) {
+  TempState state;
+  TlsRecords records(state.path());
+  records.keep({"late.example", "one", "text", 100, 300, 100});
+  records.keep({"soon.example", "two", "text", 100, 290, 90});
+  records.keep({"young.example", "three", "text", 150, 400, 150});
+  records.keep({"idle.example", "four", "text", 100, 280, 50});
+  records.keep({"over.example", "five", "text", 100, 200, 100});
+  const auto ageing = records.ageing(200, 90, 10);
+  ASSERT_THAT(ageing, SizeIs(2));
+  EXPECT_EQ(ageing[0].domain + ageing[0].id, "soon.exampletwo");
+  EXPECT_EQ(ageing[1].domain, "late.example");
+  EXPECT_EQ(ageing[1].used, 100);
+  EXPECT_THAT(records.ageing(200, 90, 1), SizeIs(1));
+}
+
+TEST(TlsRecords, PoliciesOfTheFirstVersionCountAsUsedWhenTheyWereFetched) {
+  TempState state;
+  {
+    constexpr std::array kFirst = {
+        Migration{"CREATE TABLE policy(domain TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL, text TEXT NOT NULL, fetched "
+                  "INTEGER NOT NULL, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID"}};
+    Database database(state.file("tls.db"), OpenMode::create, Sync::normal);
+    migrate(database, kFirst);
+    database.execute("INSERT INTO policy VALUES('example.net', 'one', 'text', 100, 200)");
+  }
+  TlsRecords records(state.path());
+  EXPECT_EQ(records.policy("example.net")->used, 100);
+}
+
 TEST(TlsRecords, ResultsAddUpByDay) {
   TempState state;
   TlsRecords records(state.path());
