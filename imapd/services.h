@@ -56,7 +56,7 @@ struct Services {
   store::LoginGuard& guard;
   std::string spool;                                 // folder for large messages on their way in
   bool loopback_is_private = true;                   // passwords may come from this machine without TLS
-  std::chrono::milliseconds failure_delay{2'000};    // before a failed login is answered
+  std::chrono::milliseconds failure_delay{2'000};    // from a failed login to its answer
   std::chrono::milliseconds progress_every{10'000};  // between words on how far a long command has come (RFC 9585)
 };
 

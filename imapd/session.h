@@ -362,12 +362,13 @@ class Session final : public Listener {
   Place selected_;                     // of view_
   store::Rights selected_rights_ = 0;  // there
   std::optional<Notify> notify_;
-  std::vector<Notify::Owner> watched_;     // that notify_ reaches into; the registry knows
-  uint64_t watched_version_ = 0;           // of the directory, when they were looked up
-  std::vector<store::AccountId> changed_;  // since they were told of last; of the loop alone
-  std::vector<SearchContext> contexts_;    // of the selected mailbox
-  store::UidRanges new_uids_;              // told by EXISTS, and not fetched for NOTIFY yet
-  std::string user_;                       // for log lines
+  std::vector<Notify::Owner> watched_;                 // that notify_ reaches into; the registry knows
+  uint64_t watched_version_ = 0;                       // of the directory, when they were looked up
+  std::vector<store::AccountId> changed_;              // since they were told of last; of the loop alone
+  std::vector<SearchContext> contexts_;                // of the selected mailbox
+  store::UidRanges new_uids_;                          // told by EXISTS, and not fetched for NOTIFY yet
+  std::string user_;                                   // for log lines
+  std::chrono::steady_clock::time_point login_asked_;  // when the client had said all that was checked
   // What ENABLE switched on.
   bool condstore_ = false;  // RFC 7162 3.1: MODSEQ goes with every FETCH from now on
   bool qresync_ = false;    // RFC 7162 3.2: VANISHED instead of EXPUNGE

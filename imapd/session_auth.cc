@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/mail/utf8.h"
 #include "common/net/address_limits.h"
+#include "common/sasl/answer_time.h"
 #include "common/sasl/app_password.h"
 #include "common/sasl/authenticator.h"
 #include "imapd/proto/list_pattern.h"
@@ -199,6 +200,7 @@ asio::awaitable<Reply> Session::unauthenticate(Cursor& arguments) {
 
 asio::awaitable<Reply> Session::login(Cursor& arguments) {
   LoginCommand command;
+  login_asked_ = std::chrono::steady_clock::now();
   if (!passwords_allowed()) {
     Reply reply = Reply::no("Passwords are taken under TLS only: say STARTTLS, or connect to the IMAPS port.");
     co_return reply.code("PRIVACYREQUIRED");
@@ -323,8 +325,8 @@ asio::awaitable<Reply> Session::login_failed() {
   auto note = [&guard = services_.guard, address = net::network_of(connection_->remote_address()),
                user = with_domain(user_)] { guard.failed(address, user); };
   co_await services_.workers.run(std::move(note));
-  asio::steady_timer timer(connection_->executor());
-  timer.expires_after(services_.failure_delay);
+  const auto now = std::chrono::steady_clock::now();
+  asio::steady_timer timer(connection_->executor(), sasl::answer_time(login_asked_, now, services_.failure_delay));
   co_await timer.async_wait(asio::use_awaitable);
   if (++failed_logins_ >= kMaxFailedLogins) {
     untagged("BYE There were too many failed logins.");
@@ -336,6 +338,7 @@ asio::awaitable<Reply> Session::login_failed() {
 
 asio::awaitable<Reply> Session::authenticate(Cursor& arguments) {
   AuthenticateCommand command;
+  login_asked_ = std::chrono::steady_clock::now();
   if (!parse_authenticate(arguments, command)) co_return Reply::refused(arguments);
   sasl::Channel channel = this->channel();
   auto name = sasl::parse_mechanism_name(command.mechanism, channel);
@@ -374,6 +377,7 @@ asio::awaitable<Reply> Session::converse(sasl::Authenticator& authenticator, std
     if (auto* challenge = std::get_if<sasl::Challenge>(&outcome)) {
       append_format(out_, "+ {}\r\n", sasl::encode_challenge(*challenge));
       auto line = co_await read_line();
+      login_asked_ = std::chrono::steady_clock::now();
       if (!line) co_return Reply::bad("The response is too long.");
       outcome = authenticator.line(*line);
     } else if (auto* check = std::get_if<sasl::CheckPassword>(&outcome)) {

@@ -160,12 +160,13 @@ class Session {
   smtp::LineReader reader_;
   std::string line_;  // the command being obeyed
 
-  std::string helo_;                           // empty: not greeted
-  bool extended_ = false;                      // by EHLO
-  std::optional<store::AccountInfo> account_;  // authenticated
-  std::string_view mechanism_;                 // by which
-  std::string tried_user_;                     // in the login at hand, as it was given
-  std::string checked_sender_;                 // that may_send_as() said yes to last
+  std::string helo_;                                   // empty: not greeted
+  bool extended_ = false;                              // by EHLO
+  std::optional<store::AccountInfo> account_;          // authenticated
+  std::string_view mechanism_;                         // by which
+  std::string tried_user_;                             // in the login at hand, as it was given
+  std::chrono::steady_clock::time_point login_asked_;  // when the client had said all that was checked
+  std::string checked_sender_;                         // that may_send_as() said yes to last
   std::optional<Transaction> transaction_;
   std::shared_ptr<ClientFacts> facts_;    // null: not looked up
   std::shared_ptr<MilterChain> filters_;  // null until the first message, and where there are none

@@ -3,6 +3,7 @@
 
 #include "common/base/log.h"
 #include "common/net/address_limits.h"
+#include "common/sasl/answer_time.h"
 #include "common/sasl/app_password.h"
 #include "mta/session.h"
 
@@ -20,6 +21,7 @@ asio::awaitable<void> Session::auth(std::string_view argument) {
     reply(503, status::kBadSequence, "you are logged in already");
     co_return;
   }
+  login_asked_ = std::chrono::steady_clock::now();
   const auto command = smtp::parse_auth(argument);
   if (!command) {
     reply(command.error());
@@ -88,6 +90,7 @@ asio::awaitable<std::optional<Reply>> Session::exchange(sasl::Authenticator& aut
       reply(334, status::kNone, sasl::encode_challenge(*challenge));
       const auto line = co_await next_line(reader);
       connection_->clear_deadline();
+      login_asked_ = std::chrono::steady_clock::now();
       if (line == smtp::LineReader::Status::too_long) co_return failure_reply(sasl::FailureKind::too_long);
       if (line == smtp::LineReader::Status::bare) co_return failure_reply(sasl::FailureKind::malformed);
       outcome = authenticator.line(line_);
@@ -137,7 +140,8 @@ asio::awaitable<void> Session::note_failure() {
   auto note = [&guard = service_.guard, address = net::network_of(connection_->remote_address()),
                user = with_domain(tried_user_)] { guard.failed(address, user); };
   co_await service_.workers.run(std::move(note));
-  asio::steady_timer timer(connection_->executor(), service_.failure_delay);
+  const auto now = std::chrono::steady_clock::now();
+  asio::steady_timer timer(connection_->executor(), sasl::answer_time(login_asked_, now, service_.failure_delay));
   co_await timer.async_wait(asio::use_awaitable);
 }
 

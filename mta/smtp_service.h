@@ -78,7 +78,7 @@ class SmtpService {
   store::LoginGuard guard;
   store::RateLimits rates;
   store::Greylist greylist;
-  std::chrono::milliseconds failure_delay{2'000};  // before a failed login is answered
+  std::chrono::milliseconds failure_delay{2'000};  // from a failed login to its answer
   sasl::VerifiedCache verified;
   const sasl::FakeRecords fake_records;
 

@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "common/base/ascii.h"
+#include "common/mail/date.h"
+#include "mta/tls_reporter.h"
 #include "tests/mta/name_server.h"
 #include "tests/mta/relay_link.h"
 
@@ -36,7 +38,7 @@ class RelayDaneTest : public RelayLinkTest {
   void configure(const RouterSettings& router) {
     link_.reset();
     router_ = std::make_unique<Router>(loop_, router);
-    link_ = std::make_unique<SmtpLink>(RelayParts{*router_, settings_, workers_, tls_});
+    link_ = std::make_unique<SmtpLink>(RelayParts{*router_, settings_, workers_, tls_, &reporter_});
   }
   Outcome send_to(const std::string& domain) {
     std::vector<Outcome> outcomes;
@@ -53,6 +55,8 @@ class RelayDaneTest : public RelayLinkTest {
 
   RelayServer mx_;
   std::unique_ptr<NameServer> names_;
+  ManualClock clock_{1'700'000'000};
+  TlsReporter reporter_{state_.path(), clock_};
 };
 
 TEST_F(RelayDaneTest, ACertificateThatFitsIsVerified) {
@@ -168,6 +172,22 @@ TEST_F(RelayDaneTest, AMessageThatWaivesTlsGoesWhateverTheCertificate) {
   start({tlsa("mx.signed.test", "3 1 1 " + wrong())});
   message_.tls = TlsNeed::waived;
   EXPECT_EQ(send_to("signed.test").kind, Kind::relayed);
+}
+
+// Reports on TLS waive it: two servers that report to each other would have something to report every day.
+TEST_F(RelayDaneTest, WhatWaivesTlsIsNotReported) {
+  start({tlsa("mx.signed.test", "3 1 1 " + hash())});
+  message_.tls = TlsNeed::waived;
+  EXPECT_EQ(send_to("signed.test").kind, Kind::relayed);
+  const auto reported = [this] {
+    reporter_.write();
+    clock_.advance(std::chrono::hours(24));
+    return reporter_.unreported(day_of(clock_.unix_time()), 10).size();
+  };
+  EXPECT_EQ(reported(), 0u);
+  message_.tls = TlsNeed::as_policy;
+  EXPECT_EQ(send_to("signed.test").kind, Kind::relayed);
+  EXPECT_EQ(reported(), 1u);
 }
 
 TEST_F(RelayDaneTest, AMessageThatNeedsTlsGoesOnlyWhereItIsPromised) {

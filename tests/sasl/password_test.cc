@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "common/base/base64.h"
+#include "common/sasl/answer_time.h"
 
 namespace postrider::sasl {
 namespace {
@@ -123,6 +124,17 @@ TEST_F(VerifiedCacheTest, IsBounded) {
     cache.remember(account, record, "secret", now);
   }
   EXPECT_LE(cache.size(), VerifiedCache::kMaxEntries);
+}
+
+TEST(AnswerTime, DoesNotTellHowLongSomethingTook) {
+  using std::chrono::milliseconds;
+  const std::chrono::steady_clock::time_point asked{seconds(1'000)};
+  for (const auto took : {milliseconds(0), milliseconds(1), milliseconds(150), milliseconds(1'999)}) {
+    EXPECT_EQ(answer_time(asked, asked + took, seconds(2)), asked + seconds(2));
+  }
+  EXPECT_EQ(answer_time(asked, asked + milliseconds(2'000), seconds(2)), asked + seconds(4));
+  EXPECT_EQ(answer_time(asked, asked + milliseconds(5'000), seconds(2)), asked + seconds(6));
+  EXPECT_EQ(answer_time(asked, asked + milliseconds(5), seconds(0)), asked + milliseconds(5));
 }
 
 }  // namespace
