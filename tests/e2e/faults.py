@@ -59,6 +59,12 @@ class Layer:
         except FileNotFoundError:
             return []
 
+    def forget(self):
+        """What was changed until now is on the disk; no program runs."""
+        for folder in ("undo", "names", "saved"):
+            for name in os.listdir(os.path.join(self.folder, folder)):
+                os.unlink(os.path.join(self.folder, folder, name))
+
     def cut(self, choice, torn):
         """Takes back what was not flushed, when no program runs any more; torn: some of it, as the disk had got to, chosen
         by `choice`. Gives how many writes and names were taken back."""
@@ -75,14 +81,11 @@ class Layer:
             journal = os.path.join(self.folder, "undo", name)
             if os.path.getsize(journal) and int(name) in places:
                 count += take_back_writes(journal, places[int(name)], choice, torn)
-            os.unlink(journal)
         for name in os.listdir(os.path.join(self.folder, "names")):
             journal = os.path.join(self.folder, "names", name)
             if os.path.isdir(places.get(int(name), "")) and not (torn and choice.random() < 0.5):
                 count += self.take_back_names(journal, places[int(name)])
-            os.unlink(journal)
-        for name in os.listdir(os.path.join(self.folder, "saved")):
-            os.unlink(os.path.join(self.folder, "saved", name))
+        self.forget()
         for folder, _, files in os.walk(self.state):
             for name in files:
                 if name.endswith("-shm"):

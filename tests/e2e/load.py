@@ -1,4 +1,4 @@
-"""Messages whose bytes are known again, and senders of them; shared by the load and crash tests."""
+"""Messages whose bytes are known again, and senders of them; shared by the load and torture tests."""
 
 import collections
 import random
@@ -41,74 +41,43 @@ class Senders:
     def __init__(self, server, recipients, connections):
         self.server, self.recipients, self.connections = server, recipients, connections
         self.accepted = {}
-        self.unsure = set()  # sent, but the connection died before the answer
         self.refused = []
         self.lock = threading.Lock()
-        self.numbers = iter(range(10 ** 9))
-        self.stopping = False
 
-    def send(self, planned=None):
-        """Sends one message for each of the sizes, or small ones until stop(). Gives the seconds it took."""
+    def send(self, planned):
+        """Sends one message for each of the sizes. Gives the seconds it took."""
         began = time.monotonic()
-        self.planned = iter(planned) if planned is not None else None
-        self.threads = [threading.Thread(target=self._connection) for _ in range(self.connections)]
-        for thread in self.threads:
+        self.planned = iter(enumerate(planned))
+        threads = [threading.Thread(target=self._connection) for _ in range(self.connections)]
+        for thread in threads:
             thread.start()
-        if planned is not None:
-            self.join()
-        return time.monotonic() - began
-
-    def stop(self):
-        self.stopping = True
-        self.join()
-
-    def join(self):
-        for thread in self.threads:
+        for thread in threads:
             thread.join()
+        return time.monotonic() - began
 
     def _next(self):
         with self.lock:
-            number = next(self.numbers)
-            size = next(self.planned, None) if self.planned is not None else (4096 if number % 50 else 2 << 20)
-        return number, None if self.stopping else size
+            return next(self.planned, None)
 
     def _connection(self):
-        client = None
-        while True:
-            number, size = self._next()
-            if size is None:
-                break
-            text = message(number, size)
-            try:
-                if client is None:
-                    client = self.server.smtp()
-                    client.ehlo()
-                self._one(client, number, text)
-            except (OSError, smtplib.SMTPServerDisconnected, smtplib.SMTPConnectError) as error:
-                if self.planned is not None:
-                    self.refused.append((number, repr(error)))
-                client = None
-                time.sleep(0.05)  # the server is away; nothing tells when it is back
-        if client is not None:
-            try:
-                client.quit()
-            except (OSError, smtplib.SMTPException):
-                pass
+        with self.server.smtp() as client:
+            client.ehlo()
+            while (job := self._next()) is not None:
+                try:
+                    self._one(client, *job)
+                except (OSError, smtplib.SMTPException) as error:
+                    self.refused.append((job, repr(error)))
+                    return
 
-    def _one(self, client, number, text):
+    def _one(self, client, number, size):
         recipient = self.recipients[number % len(self.recipients)]
-        for code, answer in (client.mail("load@elsewhere.test", ["BODY=8BITMIME"]), client.rcpt(recipient)):
+        text = message(number, size)
+        for code, answer in (client.mail("load@elsewhere.test", ["BODY=8BITMIME"]), client.rcpt(recipient), client.data(text)):
             if code != 250:
                 self.refused.append((number, code, answer))
                 client.rset()
                 return
-        self.unsure.add(number)
-        code, answer = client.data(text)
-        self.unsure.discard(number)
-        if code == 250:
-            self.accepted[number] = (recipient, support.digest(text))
-        else:
-            self.refused.append((number, code, answer))
+        self.accepted[number] = (recipient, support.digest(text))
 
 
 def received(server, recipients):

@@ -2,7 +2,7 @@
 
     scripts/torture [--minutes N | --seconds N] [--seed S] [--lose-one]
 
-Senders, relaying users, and mail programs work without a break. Meanwhile either daemon or both are killed with -9, at any
+Senders, relaying users, mail programs, and users who move mail between their accounts work without a break. Meanwhile either daemon or both are killed with -9, at any
 moment or just before or after a given flush, write or rename; the power is cut, so that what was not flushed is gone; the disk
 is full, read-only or fails; descriptors and memory run out; databases are kept locked; the clock is wrong; connections
 break in the middle. A supervisor starts again what has ended. At the end, every message that was acknowledged must be there,
@@ -17,11 +17,14 @@ It prints what it did and found, and ends with 0 where nothing was lost.
 import argparse
 import collections
 import contextlib
+import imaplib
 import itertools
 import os
 import random
 import resource
+import shutil
 import signal
+import smtplib
 import subprocess
 import sys
 import threading
@@ -30,7 +33,7 @@ import time
 import faults
 import support
 import torture_count
-from torture_load import FIRST_APPENDED, REMOTE, FarServer, Mover, Owner, Sender
+from torture_load import FIRST_APPENDED, FIRST_EXCHANGED, REMOTE, Exchanger, FarServer, Mover, Owner, Sender
 
 DAEMONS = ("mta", "imapd")
 FIRST_RELAYED = 5 * 10 ** 8
@@ -60,23 +63,20 @@ class Daemon(threading.Thread):
     def __init__(self, server, name, environment):
         super().__init__(daemon=True)
         self.server, self.name, self.environment = server, name, environment
-        self.stopping, self.may_run = threading.Event(), threading.Event()
-        self.may_run.set()
-        self.process = None
-        self.starts, self.ends = 0, collections.Counter()
+        self.stopping, self.may_run = threading.Event(), True
+        self.process, self.ends = None, collections.Counter()
         self.changed = threading.Condition()
 
     def run(self):
         program = os.path.join(support.PROGRAMS, self.name, self.name)
         config = os.path.join(self.server.folder, "config.toml")
-        while True:
-            self.may_run.wait()
-            if self.stopping.is_set():
-                return
-            with open(os.path.join(self.server.folder, "log", f"{self.name}.log"), "ab") as log:
-                process = subprocess.Popen([program, "--config", config], stderr=log, env={**os.environ, **self.environment})
-            with self.changed:
-                self.process, self.starts = process, self.starts + 1
+        while not self.stopping.is_set():
+            with self.changed, open(os.path.join(self.server.folder, "log", f"{self.name}.log"), "ab") as log:
+                self.changed.wait_for(lambda: self.may_run)
+                if self.stopping.is_set():
+                    return
+                process = self.process = subprocess.Popen([program, "--config", config], stderr=log,
+                                                          env={**os.environ, **self.environment})
                 self.changed.notify_all()
             status = process.wait()
             with self.changed:
@@ -84,6 +84,16 @@ class Daemon(threading.Thread):
                 self.ends[status] += 1
                 self.changed.notify_all()
             self.stopping.wait(0.1)
+
+    def hold(self):
+        """It is not started again."""
+        with self.changed:
+            self.may_run = False
+
+    def release(self):
+        with self.changed:
+            self.may_run = True
+            self.changed.notify_all()
 
     def kill(self, number=signal.SIGKILL):
         with self.changed:
@@ -100,8 +110,8 @@ class Daemon(threading.Thread):
 
     def stop(self):
         self.stopping.set()
-        self.may_run.set()
         self.kill(signal.SIGTERM)
+        self.release()
         self.join(30)
         return not self.is_alive()
 
@@ -114,7 +124,9 @@ class Torture:
         self.choice = random.Random(seed)
         self.users = [f"user{number}@example.test" for number in range(users)]
         self.counts = collections.Counter()
-        self.taken_back = 0
+        self.problems = []
+        self.acted = []  # what was done, and when
+        self.taken_back, self.points, self.points_reached = 0, [], set()
         self.stopping = threading.Event()
         port = support.free_ports(1)[0]
         self.far = FarServer(port, seed)
@@ -129,9 +141,12 @@ class Torture:
         local, remote = itertools.count(), itertools.count(FIRST_RELAYED)
         self.senders = [Sender(self.server, self.stopping, f"{seed} sender {n}", local, self.recipient_of) for n in range(senders)]
         self.relaying = [Sender(self.server, self.stopping, f"{seed} relay {n}", remote, lambda number: f"to{number % 5}@{REMOTE}",
-                                self.users[n]) for n in range(2)]
-        self.owners = [Owner(self.server, self.stopping, f"{seed} owner {n}", self.users[n], FIRST_APPENDED + n * 10 ** 7)
+                                self.users[-n]) for n in range(2)]
+        self.owners = [Owner(self.server, self.stopping, f"{seed} owner {n}", self.users[n % users], FIRST_APPENDED + n * 10 ** 7)
                        for n in range(4)]
+        self.exchangers = [Exchanger(self.server, self.stopping, f"{seed} exchanger {n}", *self.users[:2][::1 if n % 2 else -1])
+                           for n in range(4 if users > 1 else 0)]
+        self.exchanged = []
         self.mover = Mover(self.server, self.stopping, f"{seed} mover", self.users)
 
     def recipient_of(self, number):
@@ -153,7 +168,10 @@ class Torture:
         self.layer.set()
         for daemon in self.daemons.values():
             daemon.start()
-        clients = [*self.senders, *self.relaying, *self.owners, self.mover]
+        self.wait_for_service()
+        for n, exchanger in enumerate(self.exchangers[:2]):
+            self.exchanged += exchanger.make_pool(FIRST_EXCHANGED + n * 1000)
+        clients = [*self.senders, *self.relaying, *self.owners, *self.exchangers, self.mover]
         for client in clients:
             client.start()
         end = time.monotonic() + self.seconds
@@ -162,13 +180,15 @@ class Torture:
             due = due or self.choice.sample(self.acts, len(self.acts))
             self.sleep(0.2, 1.2)
             if due:
-                due.pop()()
+                act = due.pop()
+                self.acted.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {act.__name__}")
+                act()
             self.layer.set()
         self.stopping.set()
         for client in clients:
             client.join(60)
         self.far.difficult = False
-        problems = [problem for client in clients for problem in client.problems]
+        problems = self.problems + [problem for client in clients for problem in client.problems]
         problems += [f"{client} does not end" for client in clients if client.is_alive()]
         return problems
 
@@ -186,16 +206,24 @@ class Torture:
             return self.mailctl("--json", "queue", "list", "--limit", "1").stdout.strip() == "[]"
         support.wait_until(empty, "the queue is empty\n" + self.server.logs(), 300)
 
+    def wait_for_smtp(self):
+        self.wait_for(lambda: self.server.smtp(timeout=5).quit())
+
     def wait_for_service(self):
+        self.wait_for_smtp()
+        self.wait_for(lambda: self.server.imap(self.users[0], timeout=5).logout())
+
+    def wait_for(self, call):
         def works():
             try:
-                with self.server.smtp(timeout=5):
-                    pass
-                self.server.imap(self.users[0], timeout=5).logout()
-                return True
-            except Exception:
-                return False
+                return call()
+            except (OSError, EOFError, smtplib.SMTPException, imaplib.IMAP4.error):
+                return None
         support.wait_until(works, "the daemons have come back\n" + self.server.logs())
+
+    def wait_until_idle(self):
+        """Whatever was accepted is delivered, and the queue knows it."""
+        support.wait_until(lambda: self.mailctl("--json", "queue", "list").stdout.strip() == "[]", "the queue is empty")
 
     def mailctl(self, *arguments):
         return support.run(os.path.join(support.PROGRAMS, "mailctl/mailctl"), "--config",
@@ -209,11 +237,9 @@ class Torture:
             self.counts["kills"] += 1
 
     def kill_at_point(self):
-        self.at_point()
-
-    def at_point(self):
-        """Gives whether a process came to a point where it was to end."""
-        point = self.choice.choice(POINTS)
+        """Ends a process where it comes to a named point, all of which have their turn."""
+        self.points = self.points or self.choice.sample(POINTS, len(POINTS))
+        point = self.points.pop()
         before = len(self.layer.events())
         often = point.endswith("-wal")
         self.layer.set(f"{point} {self.choice.randrange(50 if often else 3)} 1")
@@ -223,25 +249,27 @@ class Torture:
         self.layer.set()
         self.counts["kills"] += came
         self.counts["kills at a named point"] += came
-        return came > 0
+        if came:
+            self.points_reached.add(point)
 
-    def cut_power(self):
+    def cut_power(self, torn=None):
+        torn = self.choice.random() < 0.5 if torn is None else torn
         with self.layer.stopped():
             for daemon in self.daemons.values():
-                daemon.may_run.clear()
+                daemon.hold()
                 daemon.kill()
             for daemon in self.daemons.values():
                 daemon.wait_until_ended()
-            self.taken_back += self.layer.cut(self.choice, torn=self.choice.random() < 0.5)
+            self.taken_back += self.layer.cut(self.choice, torn)
         for daemon in self.daemons.values():
-            daemon.may_run.set()
+            daemon.release()
         self.counts["power cuts"] += 1
         self.counts["kills"] += len(self.daemons)
 
     def cut_power_at_point(self):
         for daemon in self.daemons.values():
-            daemon.may_run.clear()
-        self.at_point()
+            daemon.hold()
+        self.kill_at_point()
         self.cut_power()
 
     def fault(self, name, *rules, seconds=2.0):
@@ -304,7 +332,7 @@ class Torture:
         answer = torture_count.audit(self.server, self.layer.environment)
         self.counts["audits meanwhile"] += 1
         if answer["findings"]:
-            raise AssertionError(f"an audit beside running daemons found: {answer}")
+            self.problems.append(f"an audit beside running daemons found {answer['findings']}: {answer['found'][0]}")
 
     # --- the count
 
@@ -313,6 +341,7 @@ class Torture:
         count = torture_count.Count()
         count.delivered(found, self.senders, self.recipient_of)
         count.relayed(self.far, self.relaying)
+        count.exchanged(found, self.exchanged)
         for owner in self.owners:
             count.changes(found, owner)
         return count
@@ -327,6 +356,14 @@ class Torture:
         return [f"{name} died of signal {-status}" for name, daemon in self.daemons.items() for status in daemon.ends
                 if status < 0 and status not in allowed]
 
+    def explain(self):
+        """What was done to whom, and, with POSTRIDER_TORTURE_KEEP, where everything lies."""
+        print("\n".join(self.acted), *self.layer.events()[-50:], self.server.logs(), sep="\n", flush=True)
+        if os.environ.get("POSTRIDER_TORTURE_KEEP"):
+            kept = self.server.folder + "-kept"
+            shutil.copytree(self.server.folder, kept, ignore=shutil.ignore_patterns("*.sock"))
+            print(f"kept: {kept}", flush=True)
+
     def report(self, count, audit, damaged, problems, seconds):
         local = sum(len(sender.accepted) for sender in self.senders)
         relayed = sum(len(sender.accepted) for sender in self.relaying)
@@ -336,7 +373,7 @@ class Torture:
         made["connections cut"] = sum(client.cut for client in clients)
         lines = [
             ("seed", self.seed), ("seconds", round(seconds)),
-            ("kills", f"{self.counts['kills']} ({self.counts['kills at a named point']} at a named point)"),
+            ("kills", f"{self.counts['kills']} ({self.counts['kills at a named point']} at {len(self.points_reached)} of {len(POINTS)} named points)"),
             ("faults", f"{sum(made.values())} (" + ", ".join(f"{name} {made[name]}" for name in sorted(made)) + ")"),
             ("writes and names taken back", self.taken_back),
             ("messages", f"{local + relayed} ({local} for mailboxes, {relayed} for another server)"),
@@ -371,8 +408,8 @@ def torture(seconds, seed, lose_one=False, **options):
         problems += [f"{name} does not end" for name, daemon in run.daemons.items() if not daemon.stop()]
         damaged = torture_count.damaged_files(run.state)
         run.report(count, audit, damaged, problems, time.monotonic() - began)
-        if problems or count.lost or count.wrong:
-            print(run.server.logs(), flush=True)
+        if problems or count.lost or count.wrong or audit["findings"] and not lose_one:
+            run.explain()
         return count, audit, damaged, problems
     finally:
         run.close()

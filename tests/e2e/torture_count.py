@@ -23,7 +23,8 @@ class Found:
             with server.imap(user, timeout=600) as client:
                 for line in ok(client.list()):
                     folder = line.decode().rpartition(' "/" ')[2].strip('"')
-                    self.read(client, user, folder)
+                    if not folder.startswith("Other users"):
+                        self.read(client, user, folder)
 
     def read(self, client, user, folder):
         count = int(ok(client.select(f'"{folder}"', readonly=True))[0])
@@ -69,6 +70,16 @@ class Count:
                 elif far.received[number] > 1:
                     cause = "its 250 to us was cut off" if number in far.cut_after else "mta ended before it wrote down the 250"
                     self.twice[f"handed over: {cause}"] += far.received[number] - 1
+
+    def exchanged(self, found, numbers):
+        for number in numbers:
+            copies = found.messages.get(number, ())
+            if not copies:
+                self.lost.append(f"message {number}, which was moved between two accounts")
+            elif any(copy[4] != support.digest(text_of(number)) for copy in copies):
+                self.wrong.append(f"message {number}: {copies}")
+            elif len(copies) > 1:
+                self.twice["moved between accounts: imapd ended between the two"] += len(copies) - 1
 
     def changes(self, found, owner):
         """Everything that the server said OK to."""

@@ -15,6 +15,7 @@ SENDER = "load@elsewhere.test"
 REMOTE = "far.test"
 BATCH = 20          # messages that one SMTP client sends before it reads the answers
 FIRST_APPENDED = 10 ** 9
+FIRST_EXCHANGED = 2 * 10 ** 9
 WAIT = 0.05         # before the next try of a client whose server is away: nothing tells when it is back
 ALL_FLAGS = (r"\Seen", r"\Flagged", r"\Answered", "Torture")
 
@@ -223,6 +224,32 @@ class Mover(Client):
                 if client.select("INBOX")[0] == "OK" and int(client.untagged_responses.get("EXISTS", [b"0"])[-1]):
                     client.uid("MOVE", f"1:{self.choice.randint(1, 10 ** 6)}", "Sorted")
                 self.stopping.wait(self.choice.random())
+
+
+class Exchanger(Client):
+    """Moves the same messages to and fro between two accounts, beside others that do."""
+
+    COUNT = 40  # messages of each
+
+    def __init__(self, server, stopping, seed, user, other):
+        super().__init__(server, stopping, seed)
+        self.user, self.other = user, other
+
+    def make_pool(self, first):
+        """Gives the numbers of the messages in it."""
+        with self.server.imap(self.user) as client:
+            support.ok(client.create("Pool"))
+            support.ok(client.setacl("Pool", self.other, "lrswite"))
+            for number in range(first, first + self.COUNT):
+                support.ok(client.append("Pool", None, None, text_of(number)))
+        return range(first, first + self.COUNT)
+
+    def session(self):
+        with self.server.imap(self.user, timeout=30) as client:
+            while not self.stopping.is_set():
+                here, there = self.choice.sample(("Pool", f'"Other users/{self.other}/Pool"'), 2)
+                if client.select(here)[0] != "OK" or client.uid("MOVE", "1:*", there)[0] != "OK":
+                    self.stopping.wait(WAIT)
 
 
 class FarServer(socketserver.ThreadingTCPServer):

@@ -34,5 +34,22 @@ class TortureTest(unittest.TestCase):
         self.assertGreater(len(count.lost), 0)
 
 
+class PowerCutTest(unittest.TestCase):
+
+    def test_the_first_mail_of_an_account_survives(self):
+        """Its file and the folders above it are new: their names have to be flushed as well."""
+        run = torture.Torture(0, SEED, users=1, acts=())
+        self.addCleanup(run.close)
+        for daemon in run.daemons.values():
+            daemon.start()
+        run.wait_for_smtp()
+        run.server.deliver(run.users[0])
+        run.wait_until_idle()
+        run.cut_power(torn=False)
+        run.wait_for_service()
+        with run.server.imap(run.users[0], mailbox="INBOX") as client:
+            self.assertEqual([b"1"], support.ok(client.search(None, "ALL")))
+
+
 if __name__ == "__main__":
     support.main()

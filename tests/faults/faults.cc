@@ -270,6 +270,16 @@ std::string Layer::save(const std::string& path) {
   return name;
 }
 
+/// Only what is open for writing alone is opened once more: closing a file gives up the locks that a process has on it.
+bool read_old(int descriptor, char* to, size_t size, off_t at) {
+  if ((::fcntl(descriptor, F_GETFL) & O_ACCMODE) == O_RDWR)
+    return ::pread(descriptor, to, size, at) == static_cast<ssize_t>(size);
+  const int reader = open_own("/proc/self/fd/" + std::to_string(descriptor), O_RDONLY);
+  const bool whole = reader >= 0 && ::pread(reader, to, size, at) == static_cast<ssize_t>(size);
+  if (reader >= 0) real().close(reader);
+  return whole;
+}
+
 /// One record: offset, length, and size of the file before, as 64-bit numbers, and the octets that were there.
 bool Layer::keep_old(const File& file, int descriptor, off_t at, size_t size) {
   struct stat facts {};
@@ -281,13 +291,7 @@ bool Layer::keep_old(const File& file, int descriptor, off_t at, size_t size) {
     std::string record(24 + old, '\0');
     const std::array<uint64_t, 3> head = {static_cast<uint64_t>(at), old, static_cast<uint64_t>(facts.st_size)};
     std::memcpy(record.data(), head.data(), sizeof head);
-    const std::string path = "/proc/self/fd/" + std::to_string(descriptor);  // it may be open for writing alone
-    const int reader = old == 0 ? -1 : open_own(path, O_RDONLY);
-    if (old != 0 && (reader < 0 || ::pread(reader, record.data() + 24, old, at) != static_cast<ssize_t>(old))) {
-      if (reader >= 0) real().close(reader);
-      return false;
-    }
-    if (reader >= 0) real().close(reader);
+    if (old != 0 && !read_old(descriptor, record.data() + 24, old, at)) return false;
     if (real().write(file.undo, record.data(), record.size()) != static_cast<ssize_t>(record.size())) give_up("undo");
     at += static_cast<off_t>(piece);
     size -= piece;
