@@ -16,6 +16,7 @@ struct Node {
   bool has_children = false;  // mailboxes
   bool subscribed_below = false;
   bool special_below = false;
+  bool unlisted_below = false;  // something that meets the criteria, and no pattern means it
 };
 using Tree = std::map<std::string, Node, std::less<>>;
 
@@ -72,7 +73,7 @@ bool selected(const ListCommand& command, const Node& node) {
   return node.listed != nullptr || node.has_children;
 }
 
-/// RECURSIVEMATCH (RFC 5258 3.5): something below meets the criteria, this name itself need not.
+/// RECURSIVEMATCH (RFC 5258 3.5): something below meets the criteria.
 std::string_view child_info(const ListCommand& command, const Node& node) {
   if (!command.select_recursive) return {};
   if (command.select_subscribed && node.subscribed_below) return "\"SUBSCRIBED\"";
@@ -106,6 +107,15 @@ std::vector<ListPattern> compile(const ListCommand& command) {
 bool any_matches(const std::vector<ListPattern>& patterns, std::string_view name) {
   return std::any_of(patterns.begin(), patterns.end(),
                      [&](const ListPattern& pattern) { return pattern.matches(name); });
+}
+
+/// For RECURSIVEMATCH: a name that does not meet the criteria itself is told where something below it is not (RFC 5258
+/// 3.3).
+void mark_unlisted(Tree& tree, const ListCommand& command, const std::vector<ListPattern>& patterns) {
+  for (const auto& [name, below] : tree) {
+    if (!selected(command, below) || any_matches(patterns, name)) continue;
+    for_each_parent(name, [&](std::string_view parent) { node(tree, parent).unlisted_below = true; });
+  }
 }
 
 }  // namespace
@@ -153,10 +163,11 @@ void append_list(std::string& out, const ListCommand& command, const ListSource&
     return;
   }
   std::vector<ListPattern> patterns = compile(command);
-  for (const auto& [name, node] : build(source)) {
-    std::string_view child = child_info(command, node);
-    if (!selected(command, node) && child.empty()) continue;
-    if (any_matches(patterns, name)) append_node(out, command, source, name, node, child);
+  Tree tree = build(source);
+  if (command.select_recursive) mark_unlisted(tree, command, patterns);
+  for (const auto& [name, node] : tree) {
+    if (!selected(command, node) && !node.unlisted_below) continue;
+    if (any_matches(patterns, name)) append_node(out, command, source, name, node, child_info(command, node));
   }
 }
 

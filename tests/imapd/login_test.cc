@@ -1,8 +1,6 @@
 // Before and during login (RFC 3501 6.1, 6.2).
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "common/base/base64.h"
 #include "tests/imapd/transcript.h"
 
@@ -16,28 +14,6 @@ TEST(Login, GreetsWithWhatWorks) {
   EXPECT_TRUE(fits(greeting, "* OK [CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ... AUTH=PLAIN...] mail.example.test ..."))
       << greeting;
   EXPECT_FALSE(fits(greeting, "...STARTTLS...")) << "there is no certificate";
-}
-
-/// docs/imap.md has a row for whatever CAPABILITY names.
-TEST(Login, NamesWhatIsWrittenDown) {
-  Transcript::Options options;
-  options.tls = true;
-  Transcript t(options);
-  Client client(t.port());
-  std::string greeting = client.line();
-  std::ifstream file(POSTRIDER_SOURCE "/docs/imap.md");
-  std::string document{std::istreambuf_iterator<char>(file), {}};
-  ASSERT_FALSE(document.empty());
-  constexpr std::string_view kBegin = "* OK [CAPABILITY ";
-  ASSERT_TRUE(greeting.starts_with(kBegin));
-  std::string_view words = std::string_view(greeting).substr(kBegin.size());
-  words = words.substr(0, words.find(']'));
-  while (!words.empty()) {
-    std::string word(words.substr(0, words.find(' ')));
-    words.remove_prefix(std::min(word.size() + 1, words.size()));
-    if (word.starts_with("APPENDLIMIT=")) word = "APPENDLIMIT";
-    EXPECT_NE(document.find(word), std::string::npos) << word;
-  }
 }
 
 TEST(Login, TakesNameAndPassword) {

@@ -46,6 +46,9 @@ TEST(List, HasTheExtendedForm) {
     A> f LIST (SUBSCRIBED RECURSIVEMATCH) "" "W%"
     A< * LIST (\HasChildren) "/" Work ("CHILDINFO" ("SUBSCRIBED"))
     A< f OK ...
+    A> f2 LIST (SUBSCRIBED RECURSIVEMATCH) "" ("W%" "W*s")
+    A< * LIST (\Subscribed \HasNoChildren) "/" Work/Plans
+    A< f2 OK ...
     A> g LSUB "" "W%"
     A< * LSUB (\Noselect) "/" Work
     A< g OK ...
