@@ -60,10 +60,13 @@ class SearchRun::Message {
   std::optional<MimeIndex> index_;
 };
 
-SearchRun::SearchRun(SearchKey key, const View& view, const std::vector<std::string>& keywords, UnixTime now)
-    : view_(view), now_(now), key_(prepare(std::move(key), keywords)), wants_(wants_of(key_)) {}
+SearchRun::SearchRun(SearchKey key, const View& view, const std::vector<std::string>& keywords, UnixTime now,
+                     bool ranked)
+    : view_(view), now_(now), ranked_(ranked), key_(prepare(std::move(key), keywords)), wants_(wants_of(key_)) {
+  if (ranked_) wants_ |= store::kWantHead | store::kWantIndex;
+}
 
-SearchRun::Key SearchRun::prepare(SearchKey key, const std::vector<std::string>& keywords) const {
+SearchRun::Key SearchRun::prepare(SearchKey key, const std::vector<std::string>& keywords) {
   Key out;
   out.kind = key.kind;
   out.negated = key.negated;
@@ -86,10 +89,44 @@ SearchRun::Key SearchRun::prepare(SearchKey key, const std::vector<std::string>&
     out.needle = fold_for_search(key.value);
   }
   for (SearchKey& child : key.children) out.children.push_back(prepare(std::move(child), keywords));
+  if (key.fuzzy) loosen(out);
   // What costs little is asked first.
   std::stable_sort(out.children.begin(), out.children.end(),
                    [](const Key& a, const Key& b) { return cost(a) < cost(b); });
   return out;
+}
+
+/// Below FUZZY a text is found where its words are, in any order and at any distance.
+void SearchRun::loosen(Key& key) {
+  if (key.kind != Kind::header && key.kind != Kind::body && key.kind != Kind::text) return;
+  const std::vector<std::string> words = words_of(key.needle);
+  if (words.empty()) return;
+  Key& said = sought_.emplace_back();
+  said.kind = Kind::text;
+  said.needle = key.needle;
+  if (words.size() == 1) {
+    key.needle = words.front();
+    return;
+  }
+  for (const std::string& word : words) {
+    Key& child = key.children.emplace_back();
+    child.kind = key.kind;
+    child.field = key.field;
+    child.needle = word;
+  }
+  key.kind = Kind::all_of;
+}
+
+void SearchRun::take(Message& message) {
+  Found& found = found_.emplace_back(Found{message.row.uid, message.row.modseq});
+  if (!ranked_) return;
+  size_t sum = 0;
+  for (const Key& said : sought_) {
+    // As it was said: worth more than its words.
+    const bool whole = evaluate_plain(said, message) == Truth::yes;
+    sum += relevancy_of(message.header(), said.needle, whole);
+  }
+  found.relevancy = static_cast<uint8_t>(sought_.empty() ? kMaxRelevancy : sum / sought_.size());
 }
 
 unsigned SearchRun::wants_of(const Key& key) {
@@ -233,7 +270,8 @@ void SearchRun::scan_entries(store::Account& account, store::Uid from) {
     if (number != 0) {
       Message message(row, number, nullptr);
       Truth truth = evaluate(key_, message);
-      if (truth == Truth::yes) take(row);
+      if (ranked_ && truth == Truth::yes) truth = Truth::open;  // its header is read for the score
+      if (truth == Truth::yes) take(message);
       if (truth == Truth::open) store::append_uid(open_, row.uid);
     }
     next_ = row.uid + 1;
@@ -253,6 +291,7 @@ bool SearchRun::first_pass(store::Account& account) {
   asked_ = true;
   store::SearchIndex index(account);
   ask_index(key_, index);
+  for (Key& said : sought_) ask_index(said, index);
   found_.resize(before);
   open_.clear();
   scan_entries(account, from);
@@ -278,7 +317,7 @@ void SearchRun::second_pass(store::Account& account, Clock::time_point deadline)
     store::Uid resume = 0;
     account.scan(view_.mailbox(), range, wants_, [&](const store::MessageRow& row) {
       Message message(row, view_.number_of(row.uid), &account);
-      if (evaluate(key_, message) == Truth::yes) take(row);
+      if (evaluate(key_, message) == Truth::yes) take(message);
       if (row.uid == range.last || Clock::now() < deadline) return true;
       resume = row.uid + 1;
       return false;

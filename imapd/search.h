@@ -20,7 +20,9 @@ namespace postrider::imap {
 class SearchRun {
  public:
   /// The view must outlive the run and stand still meanwhile. key: strings in UTF-8. keywords: the account's, by bit.
-  SearchRun(SearchKey key, const View& view, const std::vector<std::string>& keywords, UnixTime now);
+  /// ranked: how relevant each message is is worked out.
+  SearchRun(SearchKey key, const View& view, const std::vector<std::string>& keywords, UnixTime now,
+            bool ranked = false);
 
   /// Works for about kSlice. True: there is more to do.
   bool step(store::Account& account);
@@ -28,6 +30,7 @@ class SearchRun {
   struct Found {
     store::Uid uid = 0;
     store::ModSeq modseq = 0;
+    uint8_t relevancy = 0;  // 1 to 100 (RFC 6203 4); 0: nobody asked
   };
   /// By UID.
   const std::vector<Found>& found() const { return found_; }
@@ -56,7 +59,8 @@ class SearchRun {
   /// What is known of a message while its row is at hand.
   class Message;
 
-  Key prepare(SearchKey key, const std::vector<std::string>& keywords) const;
+  Key prepare(SearchKey key, const std::vector<std::string>& keywords);
+  void loosen(Key& key);
   static unsigned wants_of(const Key& key);
   static int cost(const Key& key);
   Truth evaluate(const Key& key, Message& message) const;
@@ -66,10 +70,12 @@ class SearchRun {
   bool first_pass(store::Account& account);
   void scan_entries(store::Account& account, store::Uid from);
   void second_pass(store::Account& account, std::chrono::steady_clock::time_point deadline);
-  void take(const store::MessageRow& row) { found_.push_back({row.uid, row.modseq}); }
+  void take(Message& message);
 
   const View& view_;
   const UnixTime now_;
+  const bool ranked_;
+  std::vector<Key> sought_;  // what stands below FUZZY, as it was said: TEXT
   Key key_;
   unsigned wants_ = 0;
   store::UidRanges open_;  // of the slice in hand

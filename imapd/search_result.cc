@@ -44,6 +44,15 @@ store::ModSeq greatest_modseq(const ReturnOptions& options, const std::vector<Fo
   return greatest;
 }
 
+/// score-list = "(" [score *(SP score)] ")" (RFC 6203 7)
+void append_relevancy(std::string& out, std::span<const Found> found) {
+  out += " RELEVANCY (";
+  const size_t begin = out.size();
+  for (const Found& one : found) append_number(out, one.relevancy);
+  if (out.size() > begin) out.erase(begin, 1);
+  out += ')';
+}
+
 void append_esearch(std::string& out, const SearchAnswer& answer, const ReturnOptions& options,
                     const std::vector<Found>& found, const View& view) {
   auto number = [&](const Found& one) { return answer.uids ? one.uid : view.number_of(one.uid); };
@@ -61,9 +70,11 @@ void append_esearch(std::string& out, const SearchAnswer& answer, const ReturnOp
     auto [near, far] = std::minmax(options.partial->first, options.partial->last,
                                    [](int64_t a, int64_t b) { return std::abs(a) < std::abs(b); });
     append_format(out, " PARTIAL ({}:{} {})", near, far, part.empty() ? "NIL" : ordered_set(part, answer, view));
+    if (options.relevancy) append_relevancy(out, part);
   }
   bool all = options.all || !options.given;
   if (all && !found.empty()) append_format(out, " ALL {}", ordered_set(found, answer, view));
+  if (options.relevancy && !options.partial) append_relevancy(out, found);
   if (answer.modseq && !found.empty()) append_format(out, " MODSEQ {}", greatest_modseq(options, found));
   out += "\r\n";
 }

@@ -147,4 +147,24 @@ bool body_contains(const MimeIndex& index, const ReadOctets& read, std::string_v
   return visit_body(index, read, [&](std::string_view folded, bool begins) { return finder.feed(folded, begins); });
 }
 
+std::vector<std::string> words_of(std::string_view folded) {
+  std::vector<std::string> words;
+  for (size_t at = 0; at < folded.size() && words.size() < kMaxWords;) {
+    const size_t end = std::min(folded.find_first_of(" \t\r\n", at), folded.size());
+    if (end > at) words.emplace_back(folded.substr(at, end - at));
+    at = end + 1;
+  }
+  return words;
+}
+
+unsigned relevancy_of(std::string_view block, std::string_view sought, bool whole) {
+  constexpr unsigned kWhole = 30, kInSubject = 50;
+  if (field_contains(block, "Subject", sought)) return kMaxRelevancy;
+  const std::vector<std::string> words = words_of(sought);
+  size_t in_subject = 0;
+  for (const std::string& word : words) in_subject += field_contains(block, "Subject", word) ? 1 : 0;
+  const size_t share = words.empty() ? 0 : kInSubject * in_subject / words.size();
+  return 1 + static_cast<unsigned>(share) + (whole ? kWhole : 0);
+}
+
 }  // namespace postrider::imap

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/mail/mime_index.h"
 
@@ -31,5 +32,14 @@ bool header_contains(std::string_view block, std::string_view needle);
 /// that may stand between; an empty needle asks whether there is such a field (RFC 3501 6.4.4).
 bool field_contains(std::string_view block, std::string_view field, std::string_view needle);
 bool body_contains(const MimeIndex& index, const ReadOctets& read, std::string_view needle);
+
+constexpr size_t kMaxWords = 32;
+/// What blanks part, of folded text; of many the first kMaxWords.
+std::vector<std::string> words_of(std::string_view folded);
+
+constexpr unsigned kMaxRelevancy = 100;
+/// From 1 to kMaxRelevancy: how much a message whose words match is about what was searched for (RFC 6203 4). sought:
+/// folded; whole: it is in the message as it stands. The subject counts most.
+unsigned relevancy_of(std::string_view block, std::string_view sought, bool whole);
 
 }  // namespace postrider::imap

@@ -20,7 +20,8 @@ store::UidRanges join(store::UidRanges a, const store::UidRanges& b) {
 /// Keeps the search of this command. What cannot be kept is said at once (RFC 5267 4.3.1).
 void Session::keep_context(const SearchCommand& command, SearchKey key, const std::vector<SearchRun::Found>& found,
                            std::optional<SortRun> sorting) {
-  if (command.numbers || contexts_.size() >= kMaxContexts || (sorting && found.size() > kMaxSortContext)) {
+  const bool ranked = !found.empty() && found.front().relevancy != 0;
+  if (command.numbers || ranked || contexts_.size() >= kMaxContexts || (sorting && found.size() > kMaxSortContext)) {
     std::string tag;
     append_string(tag, tag_);
     untagged(fmt::format("NO [NOUPDATE {}] This result is not kept up to date.", tag));

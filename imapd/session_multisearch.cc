@@ -67,7 +67,8 @@ asio::awaitable<Reply> Session::multisearch(Cursor& arguments) {
       auto snapshot = account.snapshot(now.mailbox.id);
       if (!snapshot) return next();
       view.emplace(*snapshot, std::vector<std::string>(), true, now.owner);
-      run.emplace(resolved(account, search.key, now.owner), *view, account.keywords(), services_.clock.unix_time());
+      run.emplace(resolved(account, search.key, now.owner), *view, account.keywords(), services_.clock.unix_time(),
+                  search.options.relevancy);
     }
     if (run->step(account)) return;
     answer.mailbox = "MAILBOX ";

@@ -160,7 +160,7 @@ asio::awaitable<Reply> Session::search(Cursor& arguments) {
   auto step = [&](store::Account& account) {
     if (!run)
       run.emplace(resolved(account, command.key, view_->owner()), *view_, account.keywords(),
-                  services_.clock.unix_time());
+                  services_.clock.unix_time(), command.options.relevancy);
     if (run->step(account)) return true;
     append_search_result(out_, answer, command.options, run->found(), *view_);
     if (command.options.save) view_->save(uids_to_save(command.options, run->found()));
@@ -180,12 +180,13 @@ asio::awaitable<Reply> Session::sort(Cursor& arguments) {
   if (command.search.modseq) enable_condstore();
   SearchAnswer answer = search_answer(command.search);
   answer.word = "SORT";
+  const bool ranked = command.by_relevancy || command.search.options.relevancy;
   std::optional<SearchRun> run;
   std::optional<SortRun> sorting;
   auto step = [&](store::Account& account) {
     if (!run)
       run.emplace(resolved(account, command.search.key, view_->owner()), *view_, account.keywords(),
-                  services_.clock.unix_time());
+                  services_.clock.unix_time(), ranked);
     if (!sorting && run->step(account)) return true;
     if (!sorting) sorting.emplace(std::move(command.keys), view_->mailbox(), run->found());
     if (sorting->step(account)) return true;

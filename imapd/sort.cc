@@ -80,22 +80,29 @@ UnixTime sent_date(std::string_view date_field, UnixTime internal_date) {
 
 SortRun::SortRun(std::vector<SortKey> keys, store::MailboxId mailbox, const std::vector<SearchRun::Found>& found)
     : keys_(std::move(keys)), mailbox_(mailbox), scan_(mailbox, found, wants_of(keys_)) {
+  if (!found.empty() && found.front().relevancy != 0) ranked_ = found;
   rows_.reserve(found.size());
 }
 
 unsigned SortRun::wants_of(const std::vector<SortKey>& keys) {
   unsigned wants = store::kWantEntry;
   for (const SortKey& key : keys) {
-    if (key.kind == Kind::size) continue;
+    if (key.kind == Kind::size || key.kind == Kind::relevancy) continue;
     wants |= store::kWantDate;
     if (key.kind != Kind::arrival) wants |= store::kWantEnvelope;
   }
   return wants;
 }
 
+uint8_t SortRun::relevancy_of(store::Uid uid) const {
+  auto place = std::lower_bound(ranked_.begin(), ranked_.end(), uid,
+                                [](const SearchRun::Found& found, store::Uid value) { return found.uid < value; });
+  return place != ranked_.end() && place->uid == uid ? place->relevancy : 0;
+}
+
 void SortRun::take(const store::MessageRow& row) {
   EnvelopeFields fields = parse_envelope(row.envelope);
-  Row taken{{row.uid, row.modseq}, {}};
+  Row taken{{row.uid, row.modseq, relevancy_of(row.uid)}, {}};
   for (const SortKey& key : keys_) {
     Value& value = taken.values.emplace_back();
     switch (key.kind) {
@@ -104,6 +111,9 @@ void SortRun::take(const store::MessageRow& row) {
         break;
       case Kind::date:
         value.number = sent_date(fields.date, row.internal_date);
+        break;
+      case Kind::relevancy:
+        value.number = -static_cast<int64_t>(taken.found.relevancy);  // the best first (RFC 6203 6)
         break;
       case Kind::size:
         value.number = static_cast<int64_t>(row.size);

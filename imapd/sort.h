@@ -36,11 +36,13 @@ class SortRun {
   };
   static unsigned wants_of(const std::vector<SortKey>& keys);
   void take(const store::MessageRow& row);
+  uint8_t relevancy_of(store::Uid uid) const;
   bool before(const Row& a, const Row& b) const;
 
   std::vector<SortKey> keys_;
   store::MailboxId mailbox_;
   FoundScan scan_;
+  std::vector<SearchRun::Found> ranked_;  // by UID, where relevancy was asked for
   std::vector<Row> rows_;
   std::vector<SearchRun::Found> sorted_;
 };

@@ -234,6 +234,7 @@ struct SearchKey {
   };
   Kind kind = Kind::all;
   bool negated = false;
+  bool fuzzy = false;  // below FUZZY (RFC 6203)
   uint8_t system = 0;
   int64_t day = 0;
   uint64_t number = 0;
@@ -247,7 +248,8 @@ struct SearchKey {
 struct ReturnOptions {
   bool given = false;  // RETURN was said
   bool min = false, max = false, all = false, count = false, save = false;
-  bool update = false;  // RFC 5267 4.3
+  bool update = false;     // RFC 5267 4.3
+  bool relevancy = false;  // RFC 6203 4
   std::optional<Positions> partial;
 };
 
@@ -259,6 +261,7 @@ struct SearchCommand {
   bool modseq = false;   // MODSEQ is among the keys
   bool numbers = false;  // message numbers are among the keys
   bool filters = false;  // so are saved searches
+  bool fuzzy = false;    // so is FUZZY
 };
 
 /// UIDBATCHES: the ranges of UIDs that part a mailbox into batches of so many messages, the newest first.
@@ -269,13 +272,14 @@ struct UidBatchesCommand {
 
 /// RFC 5256, 5957.
 struct SortKey {
-  enum class Kind : uint8_t { arrival, cc, date, display_from, display_to, from, size, subject, to };
+  enum class Kind : uint8_t { arrival, cc, date, display_from, display_to, from, relevancy, size, subject, to };
   Kind kind = Kind::arrival;
   bool reverse = false;
 };
 
 struct SortCommand {
   std::vector<SortKey> keys;
+  bool by_relevancy = false;  // that is among the keys
   SearchCommand search;
 };
 

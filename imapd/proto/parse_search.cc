@@ -1,6 +1,8 @@
 // The SEARCH command (RFC 9051 6.4.4; RFC 4731, 5182, 8474, 8514, 9394): a tree of keys, bounded in size and depth.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/base/ascii.h"
 #include "imapd/proto/parser.h"
 
@@ -174,6 +176,7 @@ class SearchParser {
       return cursor_.space() && cursor_.astring(field) && header_key(out, field);
     }
     if (name == "OR") return or_key(out, depth);
+    if (name == "FUZZY") return fuzzy_key(out, depth);
     if (name == "MODSEQ") return modseq_key(out);
     return cursor_.fail(fmt::format("SEARCH knows no key {}.", name));
   }
@@ -193,6 +196,19 @@ class SearchParser {
     out.children.reserve(2);
     return cursor_.space() && key(out.children.emplace_back(), depth + 1) && cursor_.space() &&
            key(out.children.emplace_back(), depth + 1);
+  }
+
+  // search-key =/ "FUZZY" SP search-key (RFC 6203 7)
+  bool fuzzy_key(SearchKey& out, size_t depth) {
+    command_.fuzzy = true;
+    if (!cursor_.space() || !key(out, depth + 1)) return false;
+    loosen(out);
+    return true;
+  }
+
+  static void loosen(SearchKey& key) {
+    key.fuzzy = true;
+    for (SearchKey& child : key.children) loosen(child);
   }
 
   // search-modsequence = "MODSEQ" [search-modseq-ext] SP mod-sequence-valzer; one modseq a message serves every flag
@@ -223,6 +239,7 @@ bool return_option(Cursor& cursor, ReturnOptions& out) {
   if (name == "COUNT") return out.count = true;
   if (name == "SAVE") return out.save = true;
   if (name == "UPDATE") return out.update = true;
+  if (name == "RELEVANCY") return out.relevancy = true;
   if (name == "CONTEXT") return true;  // a hint that it will be asked again (RFC 5267 4.2)
   if (name == "PARTIAL") return cursor.space() && cursor.positions(out.partial.emplace());
   return cursor.fail(fmt::format("SEARCH knows no return option {}.", name));
@@ -249,10 +266,16 @@ bool charset(Cursor& cursor, SearchCommand& out) {
   return true;
 }
 
+/// RFC 6203 4, 6: scores are of what is searched for loosely.
+bool relevancy_has_sense(Cursor& cursor, const SearchCommand& command) {
+  if (command.fuzzy || !command.options.relevancy) return true;
+  return cursor.fail("RELEVANCY is for searches with FUZZY.");
+}
+
 // search-criteria = charset 1*(SP search-key)
 bool charset_and_keys(Cursor& cursor, SearchCommand& out) {
   return cursor.space() && charset(cursor, out) && cursor.space() && SearchParser(cursor, out).keys(out.key, 0) &&
-         cursor.end();
+         cursor.end() && relevancy_has_sense(cursor, out);
 }
 
 struct SortName {
@@ -266,6 +289,7 @@ constexpr SortName kSortNames[] = {
     {"DISPLAYFROM", SortKey::Kind::display_from},
     {"DISPLAYTO", SortKey::Kind::display_to},
     {"FROM", SortKey::Kind::from},
+    {"RELEVANCY", SortKey::Kind::relevancy},
     {"SIZE", SortKey::Kind::size},
     {"SUBJECT", SortKey::Kind::subject},
     {"TO", SortKey::Kind::to},
@@ -296,7 +320,7 @@ bool parse_search_program(Cursor& cursor, SearchCommand& out) {
   if (cursor.skip_word("CHARSET")) {
     if (!cursor.space() || !charset(cursor, out) || !cursor.space()) return false;
   }
-  return SearchParser(cursor, out).keys(out.key, 0) && cursor.end();
+  return SearchParser(cursor, out).keys(out.key, 0) && cursor.end() && relevancy_has_sense(cursor, out);
 }
 
 // esearch = "ESEARCH" [SP "IN" SP "(" source-mbox ")"] [SP search-return-opts] SP search-program
@@ -326,7 +350,10 @@ bool parse_uid_batches(Cursor& cursor, UidBatchesCommand& out) {
 // sort = ["UID" SP] "SORT" [search-return-opts] SP sort-criteria SP search-criteria
 bool parse_sort(Cursor& cursor, SortCommand& out) {
   if (!cursor.space() || !optional_return(cursor, out.search.options)) return false;
-  return cursor.list([&] { return sort_key(cursor, out.keys); }) && charset_and_keys(cursor, out.search);
+  if (!cursor.list([&] { return sort_key(cursor, out.keys); }) || !charset_and_keys(cursor, out.search)) return false;
+  out.by_relevancy = std::any_of(out.keys.begin(), out.keys.end(),
+                                 [](const SortKey& key) { return key.kind == SortKey::Kind::relevancy; });
+  return !out.by_relevancy || out.search.fuzzy || cursor.fail("RELEVANCY is for searches with FUZZY.");
 }
 
 // thread = ["UID" SP] "THREAD" SP thread-alg SP search-criteria
