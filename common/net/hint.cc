@@ -40,8 +40,13 @@ sockaddr_un address_of(const std::string& path) {
   return address;
 }
 
+/// -1, with errno, where there is none to be had.
+int try_datagram_socket() {
+  return ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
 int datagram_socket() {
-  const int descriptor = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int descriptor = try_datagram_socket();
   if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "socket");
   return descriptor;
 }
@@ -86,7 +91,11 @@ struct HintSender::Impl {
 
   /// Waits until the receiver has room. Only a connected socket can be asked that.
   bool wait_for_room() const {
-    const int connected = datagram_socket();
+    const int connected = try_datagram_socket();
+    if (connected < 0) {  // the process has no descriptor left just now
+      ::poll(nullptr, 0, kPollTime);
+      return true;
+    }
     bool there = ::connect(connected, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
     if (there) {
       pollfd waited{connected, POLLOUT, 0};

@@ -2,9 +2,9 @@
 
     scripts/torture [--minutes N | --seconds N] [--seed S] [--lose-one]
 
-Senders, relaying users, mail programs, and users who move mail between their accounts work without a break. Meanwhile either daemon or both are killed with -9, at any
-moment or just before or after a given flush, write or rename; the power is cut, so that what was not flushed is gone; the disk
-is full, read-only or fails; descriptors and memory run out; databases are kept locked; the clock is wrong; connections
+Senders, relaying users, mail programs, and users who move mail between their accounts work without a break. Meanwhile either
+daemon or both are killed with -9, at any moment or just before or after a given flush, write or rename; the power is cut, so that
+what was not flushed is gone; the disk is full, read-only or fails; descriptors and memory run out; databases are kept locked; the clock is wrong; connections
 break in the middle. A supervisor starts again what has ended. At the end, every message that was acknowledged must be there,
 every change that was acknowledged must hold, every file must be sound, and `mailctl audit` must find nothing.
 
@@ -33,7 +33,8 @@ import time
 import faults
 import support
 import torture_count
-from torture_load import FIRST_APPENDED, FIRST_EXCHANGED, REMOTE, Exchanger, FarServer, Mover, Owner, Sender
+from torture_load import (FIRST_APPENDED, FIRST_EXCHANGED, REMOTE, Exchanger, FarServer, Mover, Owner, Sender, is_refused,
+                          remote_recipient)
 
 DAEMONS = ("mta", "imapd")
 FIRST_RELAYED = 5 * 10 ** 8
@@ -140,7 +141,7 @@ class Torture:
         self.daemons = {name: Daemon(self.server, name, self.layer.environment) for name in DAEMONS}
         local, remote = itertools.count(), itertools.count(FIRST_RELAYED)
         self.senders = [Sender(self.server, self.stopping, f"{seed} sender {n}", local, self.recipient_of) for n in range(senders)]
-        self.relaying = [Sender(self.server, self.stopping, f"{seed} relay {n}", remote, lambda number: f"to{number % 5}@{REMOTE}",
+        self.relaying = [Sender(self.server, self.stopping, f"{seed} relay {n}", remote, remote_recipient,
                                 self.users[-n]) for n in range(2)]
         self.owners = [Owner(self.server, self.stopping, f"{seed} owner {n}", self.users[n % users], FIRST_APPENDED + n * 10 ** 7)
                        for n in range(4)]
@@ -340,7 +341,7 @@ class Torture:
         found = torture_count.Found(self.server, self.users)
         count = torture_count.Count()
         count.delivered(found, self.senders, self.recipient_of)
-        count.relayed(self.far, self.relaying)
+        count.relayed(found, self.far, self.relaying)
         count.exchanged(found, self.exchanged)
         for owner in self.owners:
             count.changes(found, owner)
@@ -367,16 +368,18 @@ class Torture:
     def report(self, count, audit, damaged, problems, seconds):
         local = sum(len(sender.accepted) for sender in self.senders)
         relayed = sum(len(sender.accepted) for sender in self.relaying)
+        returned = sum(map(is_refused, itertools.chain(*(sender.accepted for sender in self.relaying))))
         changes = sum((owner.changes for owner in self.owners), collections.Counter())
         clients = [*self.senders, *self.relaying, *self.owners]
         made = {name: times for name, times in self.counts.items() if "kill" not in name and "audit" not in name}
         made["connections cut"] = sum(client.cut for client in clients)
         lines = [
             ("seed", self.seed), ("seconds", round(seconds)),
-            ("kills", f"{self.counts['kills']} ({self.counts['kills at a named point']} at {len(self.points_reached)} of {len(POINTS)} named points)"),
+            ("kills", f"{self.counts['kills']} ({self.counts['kills at a named point']} at {len(self.points_reached)} of "
+                      f"{len(POINTS)} named points)"),
             ("faults", f"{sum(made.values())} (" + ", ".join(f"{name} {made[name]}" for name in sorted(made)) + ")"),
             ("writes and names taken back", self.taken_back),
-            ("messages", f"{local + relayed} ({local} for mailboxes, {relayed} for another server)"),
+            ("messages", f"{local + relayed} ({local} for mailboxes, {relayed} for another server, which refused {returned})"),
             ("IMAP changes", ", ".join(f"{changes[name]} {name}" for name in sorted(changes))),
             ("refused for the time being", sum(sender.refused for sender in [*self.senders, *self.relaying])),
             ("not answered", sum(len(client.unsure) for client in clients)),

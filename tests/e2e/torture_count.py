@@ -9,7 +9,7 @@ import sqlite3
 import load
 import support
 from support import ok
-from torture_load import text_of
+from torture_load import is_refused, text_of
 
 STEP = 200  # messages of one FETCH
 
@@ -62,14 +62,23 @@ class Count:
                 if len(copies) > 1:
                     self.twice["in a mailbox"] += len(copies) - 1
 
-    def relayed(self, far, senders):
+    def relayed(self, found, far, senders):
         for sender in senders:
             for number in sender.accepted:
-                if not far.received[number]:
+                if is_refused(number):
+                    self.returned(found.messages.get(number, ()), number, sender.login)
+                elif not far.received[number]:
                     self.lost.append(f"message {number} for another server")
                 elif far.received[number] > 1:
                     cause = "its 250 to us was cut off" if number in far.cut_after else "mta ended before it wrote down the 250"
                     self.twice[f"handed over: {cause}"] += far.received[number] - 1
+
+    def returned(self, reports, number, sender):
+        """The report that brings a message back holds its header."""
+        if not any(report[0] == sender for report in reports):
+            self.lost.append(f"the report that message {number} of {sender} was refused")
+        elif len(reports) > 1:
+            self.twice["returned"] += len(reports) - 1
 
     def exchanged(self, found, numbers):
         for number in numbers:

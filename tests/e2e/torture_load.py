@@ -25,6 +25,15 @@ def size_of(number):
     return 600 << 10 if number % 400 == 77 else 40 << 10 if number % 100 == 7 else 1000
 
 
+def is_refused(number):
+    """Whether the other server does not know the recipient of a relayed message: its sender must hear of that."""
+    return number % 10 == 3
+
+
+def remote_recipient(number):
+    return f"{'gone' if is_refused(number) else 'to'}{number % 5}@{REMOTE}"
+
+
 def text_of(number):
     return load.message(number, size_of(number))
 
@@ -155,7 +164,8 @@ class Owner(Client):
             self.unsure.difference_update(numbers)
             return data
         if status == "NO":
-            self.unsure.difference_update(numbers)  # refused: nothing was changed
+            if b"nothing was changed" in data[0]:  # otherwise it was done, and could not be flushed
+                self.unsure.difference_update(numbers)
             self.stopping.wait(WAIT)
         return None
 
@@ -283,6 +293,8 @@ class FarSession(socketserver.StreamRequestHandler):
             fate = self.server.choice.random() if self.server.difficult else 1
             if verb == b"EHLO":
                 self.say(b"250-far.test\r\n250-PIPELINING\r\n250 8BITMIME")
+            elif verb == b"RCPT" and b"<gone" in line:
+                self.say(b"550 5.1.1 there is nobody of this name")
             elif verb == b"RCPT" and fate < 0.02:
                 self.say(b"451 4.7.1 not now")
             elif verb == b"DATA":

@@ -1,6 +1,7 @@
 // Words from one process to another, none of which blocks or gets lost while the receiver is there.
 #include "common/net/hint.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <map>
@@ -61,6 +62,20 @@ TEST_F(HintTest, EveryAccountIsToldOfThoughTheReceiversQueueIsFull) {
   for (int64_t account = 1; account <= kAccounts; ++account) sender.send(Hint{account, 1, account * 10});
   run_until([&] { return newest.size() == kAccounts; });
   EXPECT_EQ(newest[kAccounts], kAccounts * 10);
+}
+
+TEST_F(HintTest, EveryAccountIsToldOfThoughThereIsNoDescriptorLeft) {
+  constexpr int64_t kAccounts = 5'000;
+  size_t got = 0;
+  HintReceiver receiver(context_, path_, [&](const Hint&) { ++got; });
+  HintSender sender(path_);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{3, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  for (int64_t account = 1; account <= kAccounts; ++account) sender.send(Hint{account, 1, 1});
+  run_until([&] { return got == kAccounts; });
+  ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 TEST_F(HintTest, WordsAboutOneAccountBecomeOneWhileTheReceiverIsBusy) {
