@@ -84,7 +84,7 @@ std::optional<Audit::Entered> Audit::entered(QueueId id) {
   return Entered{rows->integer(0), rows->integer(1), std::string(rows->text(2))};
 }
 
-void Audit::report(AuditFinding finding) {
+void Audit::report(const AuditFinding& finding) {
   ++counts_.findings;
   report_(finding);
 }
@@ -180,7 +180,7 @@ void Audit::check_reports(QueueId id, const Entered& entered) {
       finding.missing = fmt::format("The report {}: it was never accepted.", queue_id_text(rows->integer(1)));
       finding.advice = "Tell the sender what became of the message; `mailctl trace` shows it.";
     }
-    report(std::move(finding));
+    report(finding);
   }
 }
 
@@ -334,7 +334,7 @@ void Audit::report_lost(const Placed& placed, Loss loss) {
       finding.missing = "It is in that mailbox, and parts of its text are not.";
       break;
   }
-  report(std::move(finding));
+  report(finding);
 }
 
 // --- mailboxes against their own records
@@ -378,7 +378,7 @@ void Audit::check_entries(const AccountInfo& account) {
       if (!gap.lost.empty())
         finding.missing += fmt::format(" UIDs that came and never went: {}.", format_ranges(gap.lost));
       finding.advice = kFromBackup;
-      report(std::move(finding));
+      report(finding);
     });
     if (!whole) ++counts_.unjudged;
   }
@@ -389,7 +389,7 @@ void Audit::check_entries(const AccountInfo& account) {
     finding.ledger = "The message is in this mailbox.";
     finding.missing = "Parts of its text.";
     finding.advice = kFromBackup;
-    report(std::move(finding));
+    report(finding);
   });
   counts_.entries += static_cast<int64_t>(seen);
   if (seen < kMaxAuditEntries) open_.reset();

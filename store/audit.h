@@ -92,7 +92,7 @@ class Audit {
   std::optional<Entered> entered(QueueId id);
   int64_t count(std::string_view sql, QueueId id);
   std::string path_of(AccountId id) const;
-  void report(AuditFinding finding);
+  void report(const AuditFinding& finding);
   void report(std::string_view kind, QueueId id, const Entered& entered, std::string_view ledger, std::string missing,
               std::string_view advice);
 

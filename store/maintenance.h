@@ -18,7 +18,7 @@ namespace postrider::store {
 
 // Clients that were away for longer than this synchronise in full. Deliveries are remembered as long: longer than any
 // queue lifetime, so that a replay always finds them.
-constexpr UnixTime kLogKept = 90 * 24 * 3600;
+constexpr UnixTime kLogKept = UnixTime{90} * 24 * 3600;
 
 /// Less than a twentieth of the disk that holds this folder is free.
 bool disk_is_low(const std::string& folder);
