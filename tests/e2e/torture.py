@@ -335,6 +335,14 @@ class Torture:
         if answer["findings"]:
             self.problems.append(f"an audit beside running daemons found {answer['findings']}: {answer['found'][0]}")
 
+    def lose_one(self):
+        """Deletes a message that was acknowledged."""
+        found = torture_count.Found(self.server, self.users)
+        number = self.choice.choice(sorted(self.senders[0].accepted))
+        user, folder, uid = found.messages[number][0][:3]
+        torture_count.lose(self.state, user, folder, uid)
+        print(f"deleted beneath: message {number}, UID {uid} in {folder} of {user}", flush=True)
+
     # --- the count
 
     def count(self):
@@ -411,7 +419,7 @@ def torture(seconds, seed, lose_one=False, **options):
         problems = run.run()
         run.settle()
         if lose_one:
-            print(f"deleted beneath: {torture_count.lose_one(run.state, run.choice)}", flush=True)
+            run.lose_one()
         count = run.count()
         before = time.monotonic()
         audit = torture_count.audit(run.server, run.layer.environment, "--files")

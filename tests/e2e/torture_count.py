@@ -132,16 +132,14 @@ def damaged_files(state):
     return damaged
 
 
-def lose_one(state, choice):
-    """Deletes a message that was delivered, beneath the daemons: the count that follows has to miss it. Gives its place."""
-    files = sorted(os.path.join(folder, name) for folder, _, files in os.walk(os.path.join(state, "accounts"))
-                   for name in files if name.endswith(".db"))
-    choice.shuffle(files)
-    for path in files:
-        with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as database:
-            database.execute("PRAGMA wal_autocheckpoint=0")
-            row = database.execute("SELECT mailbox, uid FROM entry WHERE mailbox = 1 ORDER BY uid DESC LIMIT 1").fetchone()
-            if row:
-                database.execute("DELETE FROM entry WHERE mailbox = ? AND uid = ?", row)
-                return f"{path} {row}"
-    raise AssertionError("there is no message in any INBOX")
+def lose(state, user, folder, uid):
+    """Deletes a message beneath the daemons: the count that follows has to miss it."""
+    with contextlib.closing(sqlite3.connect(os.path.join(state, "directory.db"))) as database:
+        account, = database.execute("SELECT id FROM account WHERE local = ?", (user.partition("@")[0],)).fetchone()
+    path = os.path.join(state, "accounts", f"{account:02x}", f"{account}.db")
+    with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as database:
+        database.execute("PRAGMA wal_autocheckpoint=0")
+        cursor = database.execute("DELETE FROM entry WHERE uid = ? AND mailbox = (SELECT id FROM mailbox WHERE name = ? AND gone = 0)",
+                                  (uid, folder))
+        if cursor.rowcount != 1:
+            raise AssertionError(f"there is no UID {uid} in {folder} of {user}")
