@@ -19,6 +19,10 @@ constexpr std::string_view kFromBackup =
     "Take the message from a backup of the account's file, or ask its sender to send it again. Where the file itself "
     "was put back from a backup, the mail since then is in none but a newer one.";
 
+constexpr std::string_view kLastId =
+    "SELECT max(coalesce((SELECT max(id) FROM ledger), 0), coalesce((SELECT max(message) FROM ending), 0),"
+    " coalesce((SELECT max(id) FROM message), 0), coalesce((SELECT max(message) FROM recipient), 0))";
+
 bool has_file(const std::string& path) {
   struct stat facts {};
   return ::stat(path.c_str(), &facts) == 0;
@@ -35,14 +39,16 @@ Audit::Audit(std::string state, const Clock& clock, Options options, Report repo
       clock_(clock),
       options_(options),
       report_(std::move(report)),
-      directory_(state_, clock),
-      end_(first_id_of(clock.unix_time())) {
+      directory_(state_, clock) {
   const std::string path = state_ + "/queue.db";
   if (!has_file(path)) {
     phase_ = Phase::accounts;
   } else {
     queue_.emplace(path, OpenMode::must_exist, Sync::normal);
     migrate(*queue_, kQueueMigrations);
+    // By what is there, not by the time: ids go on from the last where the clock was set back.
+    Rows rows(queue_->prepare(kLastId));
+    if (rows.next()) end_ = rows->integer(0) + 1;
   }
   accounts_ = directory_.accounts();
 }
