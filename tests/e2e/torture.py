@@ -4,9 +4,10 @@
 
 Senders, relaying users, mail programs, and users who move mail between their accounts work without a break. Meanwhile either
 daemon or both are killed with -9, at any moment or just before or after a given flush, write or rename; the power is cut, so that
-what was not flushed is gone; the disk is full, read-only or fails; descriptors and memory run out; databases are kept locked; the clock is wrong; connections
-break in the middle. A supervisor starts again what has ended. At the end, every message that was acknowledged must be there,
-every change that was acknowledged must hold, every file must be sound, and `mailctl audit` must find nothing.
+what was not flushed is gone; the disk is full, read-only or fails; descriptors and memory run out; databases are kept locked; the
+clock is wrong; connections break in the middle. A supervisor starts again what has ended. At the end, every message that was
+acknowledged must be there, every change that was acknowledged must hold, every file must be sound, and `mailctl audit` must find
+nothing.
 
 --seed   the same moments and faults again, as far as clocks and schedulers allow
 --lose-one   deletes one message beneath the daemons before the count, which then has to find it (exit status 1)
@@ -447,7 +448,8 @@ def torture(seconds, seed, lose_one=False, **options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="scripts/torture", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10 ** 6)))
