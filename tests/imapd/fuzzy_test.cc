@@ -96,6 +96,7 @@ TEST_F(Fuzzy, SortsTheBestFirst) {
     A> d SORT (RELEVANCY) UTF-8 TEXT imap
     A< d BAD RELEVANCY is for searches with FUZZY.
     A> e SORT RETURN (UPDATE) (RELEVANCY) UTF-8 FUZZY TEXT "imap break"
+    A< * ESEARCH (TAG "e")
     A< * NO [NOUPDATE "e"] ...
     A< e OK ...
   )");
