@@ -19,7 +19,7 @@ namespace postrider {
 class KeyRotation {
  public:
   static constexpr std::chrono::minutes kInterval{15};
-  static constexpr UnixTime kMaxAhead = 14 * 86'400;  // seconds before its turn that a key is made
+  static constexpr UnixTime kMaxAhead = UnixTime{14} * 86'400;  // seconds before its turn that a key is made
   static constexpr UnixTime kSpread = 3'600;   // for which a record must have been seen: other name servers get it
   static constexpr UnixTime kRemind = 86'400;  // between two lines in the log about the same record
 

@@ -64,8 +64,7 @@ asio::awaitable<void> StsPolicies::reload(std::shared_ptr<Entry> entry) {
 
 asio::awaitable<void> StsPolicies::refresh_idle() {
   const UnixTime now = clock_.unix_time();
-  auto job = [&] { return records_.ageing(now, now - std::chrono::seconds(kIdleTime).count(), kMaxIdle); };
-  const std::vector<store::KeptPolicy> ageing = co_await workers_.run(std::move(job));
+  const auto ageing = records_.ageing(now, now - std::chrono::seconds(kIdleTime).count(), kMaxIdle);
   for (const store::KeptPolicy& kept : ageing) {
     const DnsAnswer answer = co_await ask_("_mta-sts." + kept.domain, DnsType::txt);
     const std::optional<std::string> id = sts::policy_id(answer);

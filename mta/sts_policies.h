@@ -45,8 +45,8 @@ class StsPolicies {
   /// Waits for DNS and, where the policy is new or old, for the domain's web server. Throws SqliteError.
   asio::awaitable<Found> find(std::string domain);
   /// Fetches anew what is kept of domains that get no mail just now, so that none finds its policy at an end when the
-  /// next message comes (RFC 8461 10.2). Not for find(), which may run on another loop, over the same records. Throws
-  /// SqliteError.
+  /// next message comes (RFC 8461 10.2). Waits for the disk: not on the loop of find(), which may have another of these
+  /// over the same records. Throws SqliteError.
   asio::awaitable<void> refresh_idle();
 
  private:

@@ -15,8 +15,8 @@ namespace postrider::store {
 
 constexpr size_t kMaxDkimKeys = 100;            // of one domain
 constexpr UnixTime kWhenPublished = INT64_MAX;  // from when a key signs: when DNS has its record
-constexpr UnixTime kDkimKeptAfterUse =
-    14 * 86'400;  // seconds; a signature may be looked at that long after it was made
+// Seconds; a signature may be looked at that long after it was made.
+constexpr UnixTime kDkimKeptAfterUse = UnixTime{14} * 86'400;
 
 struct DkimKey {
   std::string domain, selector;
