@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/base/random.h"
+#include "common/mail/header.h"
 #include "common/mailauth/arc.h"
 #include "common/mailauth/dmarc_report.h"
 #include "mta/dmarc_reporter.h"
@@ -108,7 +109,8 @@ void judge_authors(Examination& examination) {
 }
 
 /// Sealers that the administrator trusts saw it pass before it was changed on its way.
-void hear_sealers(Examination& examination, const std::vector<std::string>& trusted) {
+void hear_sealers(Examination& examination, std::string_view head, const std::vector<std::string>& trusted) {
+  if (count_headers(head, "From") != 1) return;  // another could have been added to what was sealed
   for (size_t i = 0; i < examination.results.dmarc.size(); ++i) {
     dmarc::Judgement& judgement = examination.results.dmarc[i];
     if (judgement.disposition == dmarc::Policy::none) continue;
@@ -240,7 +242,7 @@ asio::awaitable<CheckOutcome> InboundChecks::check(std::shared_ptr<const Checked
     co_await workers_.run(std::move(job));
   }
   if (examination->wants_dmarc) judge_authors(*examination);
-  hear_sealers(*examination, config->arc.trusted_sealers);
+  hear_sealers(*examination, message->head, config->arc.trusted_sealers);
   AuthenticationResults& results = examination->results;
   results.arc = arc_result(examination->chain);
   if (examination->wants_dkim) results.dkim = examination->signatures.results();

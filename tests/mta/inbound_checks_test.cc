@@ -127,6 +127,7 @@ TEST_F(CountedTest, AChainThatWasBrokenSavesNothing) {
   std::string sealed =
       sealer.seal("From: carol@good.example\r\n\r\nbody\r\n", "list.example", "dmarc=pass header.from=good.example");
   EXPECT_FALSE(check_message("198.51.100.1", "list@list.example", sealed).refusal);
+  EXPECT_TRUE(check_message("198.51.100.1", "list@list.example", "From: ceo@good.example\r\n" + sealed).refusal);
   sealed += "and more\r\n";
   const auto outcome = check_message("198.51.100.1", "list@list.example", sealed);
   EXPECT_TRUE(outcome.refusal);
