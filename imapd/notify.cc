@@ -188,6 +188,11 @@ class Notify::Report {
   void tell_name(const Listed& listed, const Known& is, std::string_view old_name);
   void tell_messages(const Listed& listed, const Known& is, const Known* was);
   void tell_metadata();
+  /// Somebody else's mailbox is watched from when it may be read on; what changed before is not told.
+  bool was_readable(store::MailboxId mailbox) const {
+    auto was = told_.find(mailbox);
+    return own() || (was != told_.end() && was->second.readable);
+  }
 
   const Notify& notify_;
   const Mailboxes& told_;
@@ -295,7 +300,7 @@ void Notify::Report::tell_metadata() {
     std::string_view name;
     if (changed.mailbox == store::kServerAnnotations) {
       if (!server) continue;
-    } else if (mailbox == known_.end() || !mailbox->second.readable ||
+    } else if (mailbox == known_.end() || !mailbox->second.readable || !was_readable(changed.mailbox) ||
                (events_of(mailbox->second) & kMailboxMetadataChange) == 0) {
       continue;
     } else {
