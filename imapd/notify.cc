@@ -158,90 +158,159 @@ void Notify::begin(const Picture& now, bool status, const Teller& teller) {
   }
 }
 
-/// One LIST response for whatever is different of a mailbox but its messages (RFC 5465 5.4, 5.5, 5.9). Whether the user
-/// may know of a mailbox of somebody else is told to whoever hears anything of it.
-void Notify::report_name(const Listed& listed, const Known& is, const Known* was, Renames& told,
-                         const Teller& teller) const {
-  const unsigned events = events_of(is, listed.own());
-  const unsigned any = events | (was != nullptr ? events_of(*was, listed.own()) : 0);
-  const bool access = !listed.own() && any != 0;
-  const bool renamed = was != nullptr && was->name != is.name;
-  bool tell = false;
-  if (was == nullptr) {
-    tell = access || (events & kMailboxName) != 0;
-  } else {
-    tell = (access && was->readable != is.readable) ||
-           ((any & kSubscriptionChange) != 0 && was->subscribed != is.subscribed) ||
-           ((any & kMailboxName) != 0 &&
-            (was->has_children != is.has_children || (renamed && !follows(told, was->name, is.name))));
+/// What one picture of an account has that the one before had not.
+class Notify::Report {
+ public:
+  Report(const Notify& notify, const Told& told, const Picture& now, const Teller& teller)
+      : notify_(notify), told_(told.mailboxes), now_(now), known_(known_of(now)), teller_(teller) {
+    for (const auto& [id, was] : told_) before_.emplace(was.name, id);
   }
-  if (!tell) return;
+
+  /// Names that are gone come first: something else may have them now.
+  void tell() {
+    for (const auto& [id, was] : told_) {
+      if (!known_.contains(id)) tell_gone(was);
+    }
+    for (const Listed& listed : now_.mailboxes) tell_mailbox(listed);
+    tell_metadata();
+  }
+  Mailboxes take_known() { return std::move(known_); }
+
+ private:
+  bool own() const { return now_.owner == 0; }
+  unsigned events_of(const Known& known) const { return notify_.events_of(known, own()); }
+  void tell_gone(const Known& was);
+  void tell_mailbox(const Listed& listed);
+  bool differs(const Known& is, const Known* was, bool renamed) const;
+  bool moves_whole(const Known& was, const Known& is) const;
+  bool is_taken(std::string_view name) const { return first_from(name) == name; }
+  std::string_view first_from(std::string_view text) const;
+  void tell_name(const Listed& listed, const Known& is, std::string_view old_name);
+  void tell_messages(const Listed& listed, const Known& is, const Known* was);
+  void tell_metadata();
+  /// Somebody else's mailbox is watched from when it may be read on; what changed before is not told.
+  bool was_readable(store::MailboxId mailbox) const {
+    auto was = told_.find(mailbox);
+    return own() || (was != told_.end() && was->second.readable);
+  }
+
+  const Notify& notify_;
+  const Mailboxes& told_;
+  const Picture& now_;
+  Mailboxes known_;
+  const Teller& teller_;
+  std::map<std::string_view, store::MailboxId> before_;       // told_ by name
+  std::vector<std::pair<std::string, std::string>> renames_;  // told with the old name: all below goes along
+};
+
+void Notify::report(const Picture& now, const Teller& teller) {
+  Told& told = told_[now.owner];
+  Report report(*this, told, now, teller);
+  report.tell();
+  told = {now.modseq, report.take_known()};
+  if (now.owner != 0 && now.mailboxes.empty()) told_.erase(now.owner);
+}
+
+/// Somebody else's may be there still: the answer is the same.
+void Notify::Report::tell_gone(const Known& was) {
+  const unsigned events = events_of(was);
+  if (own() ? (events & kMailboxName) == 0 : events == 0) return;
+  append_list_line(teller_.out, own() ? "\\NonExistent" : "\\NonExistent \\NoAccess", was.name, teller_.utf8);
+}
+
+/// One LIST response for whatever is different of a mailbox but its messages (RFC 5465 5.4, 5.5, 5.9), and STATUS for
+/// those.
+void Notify::Report::tell_mailbox(const Listed& listed) {
+  const Known& is = known_.at(listed.mailbox.id);
+  auto found = told_.find(listed.mailbox.id);
+  const Known* was = found == told_.end() ? nullptr : &found->second;
+  const bool renamed = was != nullptr && was->name != is.name && !follows(renames_, was->name, is.name);
+  const bool whole = renamed && moves_whole(*was, is);
+  if (differs(is, was, renamed)) {
+    // A name that something below is to keep, or something else has now, is not one that moved: it ended, and began.
+    if (renamed && !whole && !is_taken(was->name)) tell_gone(*was);
+    tell_name(listed, is, whole ? std::string_view(was->name) : std::string_view());
+    if (whole) renames_.emplace_back(was->name, is.name);
+  }
+  if (renamed && !whole) was = nullptr;
+  tell_messages(listed, is, was);
+}
+
+/// Whether the user may know of a mailbox of somebody else is told to whoever hears anything of it.
+bool Notify::Report::differs(const Known& is, const Known* was, bool renamed) const {
+  const unsigned any = events_of(is) | (was != nullptr ? events_of(*was) : 0);
+  const bool names = (any & kMailboxName) != 0, access = !own() && any != 0;
+  if (was == nullptr) return names || access;
+  return (access && was->readable != is.readable) ||
+         ((any & kSubscriptionChange) != 0 && was->subscribed != is.subscribed) ||
+         (names && (renamed || was->has_children != is.has_children));
+}
+
+/// Nothing has the old name now, and all that was below it is gone, or below the new one.
+bool Notify::Report::moves_whole(const Known& was, const Known& is) const {
+  const std::string below = was.name + kDelimiter;
+  if (is_taken(was.name) || first_from(below).starts_with(below)) return false;
+  for (auto child = before_.lower_bound(below); child != before_.end() && child->first.starts_with(below); ++child) {
+    auto now = known_.find(child->second);
+    if (now != known_.end() && now->second.name != is.name + std::string(child->first.substr(was.name.size())))
+      return false;
+  }
+  return true;
+}
+
+/// The first of the names that there are now, from this text on; empty: there is none.
+std::string_view Notify::Report::first_from(std::string_view text) const {
+  auto at = std::lower_bound(now_.mailboxes.begin(), now_.mailboxes.end(), text,
+                             [](const Listed& one, std::string_view from) { return one.mailbox.name < from; });
+  return at == now_.mailboxes.end() ? std::string_view() : std::string_view(at->mailbox.name);
+}
+
+void Notify::Report::tell_name(const Listed& listed, const Known& is, std::string_view old_name) {
   std::string attributes = is.has_children ? "\\HasChildren" : "\\HasNoChildren";
   if (is.subscribed) attributes.insert(0, "\\Subscribed ");
   if (!is.readable) attributes.insert(0, "\\NoAccess ");
   if (!listed.mailbox.special_use.empty()) attributes += ' ' + listed.mailbox.special_use;
-  append_list_line(teller.out, attributes, is.name, teller.utf8, renamed ? was->name : std::string_view());
-  if (renamed) told.emplace_back(was->name, is.name);
+  append_list_line(teller_.out, attributes, is.name, teller_.utf8, old_name);
 }
 
-void Notify::report_messages(const Listed& listed, const Known& is, const Known* was, const Teller& teller) const {
-  if (!is.readable || is_selected(teller, listed)) return;
-  const Known nothing;
-  const Known& before = was != nullptr && was->readable ? *was : nothing;
-  if (is.modseq == before.modseq || (&before == &nothing && is.messages == 0)) return;
-  unsigned events = events_of(is, listed.own());
+/// was: null where its messages were not told of under the name that it has. Then the client may take those of another
+/// for them.
+void Notify::Report::tell_messages(const Listed& listed, const Known& is, const Known* was) {
+  if (!is.readable || is_selected(teller_, listed)) return;
+  if (was != nullptr && !was->readable) was = nullptr;
+  auto other = before_.find(is.name);
+  const bool reused = other != before_.end() && told_.at(other->second).readable;
+  const Known before = was != nullptr ? *was : Known();
+  if (is.modseq == before.modseq || (was == nullptr && is.uid_next <= 1 && !reused)) return;
+  const unsigned events = events_of(is);
   bool came = is.uid_next != before.uid_next;
   bool went = is.messages != before.messages + (is.uid_next - before.uid_next);
   bool wanted =
       (came && (events & kMessageNew) != 0) || (went && (events & kMessageExpunge) != 0) || (events & kFlagChange) != 0;
-  if (wanted) append_counts(teller.out, listed.mailbox, events, teller);
-}
-
-void Notify::report(const Picture& now, const Teller& teller) {
-  Told& told = told_[now.owner];
-  Mailboxes known = known_of(now);
-  Renames renames;
-  for (const Listed& listed : now.mailboxes) {
-    const Known& is = known.at(listed.mailbox.id);
-    auto found = told.mailboxes.find(listed.mailbox.id);
-    const Known* was = found == told.mailboxes.end() ? nullptr : &found->second;
-    report_name(listed, is, was, renames, teller);
-    report_messages(listed, is, was, teller);
-  }
-  for (const auto& [id, was] : told.mailboxes) {
-    if (known.contains(id)) continue;
-    const unsigned events = events_of(was, now.owner == 0);
-    // Somebody else's may be there still: the answer is the same.
-    if (now.owner != 0 && events != 0) append_list_line(teller.out, "\\NonExistent \\NoAccess", was.name, teller.utf8);
-    if (now.owner == 0 && (events & kMailboxName) != 0)
-      append_list_line(teller.out, "\\NonExistent", was.name, teller.utf8);
-  }
-  report_metadata(now, known, teller);
-  told = {now.modseq, std::move(known)};
-  if (now.owner != 0 && now.mailboxes.empty()) told_.erase(now.owner);
+  if (wanted) append_counts(teller_.out, listed.mailbox, events, teller_);
 }
 
 /// Names of entries without their values (RFC 5465 5.6, 5.7; RFC 5464 4.4.2).
-void Notify::report_metadata(const Picture& now, const Mailboxes& known, const Teller& teller) const {
-  bool server = now.owner == 0 && std::any_of(groups_.begin(), groups_.end(), [](const NotifyGroup& group) {
+void Notify::Report::tell_metadata() {
+  bool server = own() && std::any_of(notify_.groups_.begin(), notify_.groups_.end(), [](const NotifyGroup& group) {
                   return (group.events & kServerMetadataChange) != 0;
                 });
-  for (const store::Annotation& changed : now.annotations) {
-    auto mailbox = known.find(changed.mailbox);
+  for (const store::Annotation& changed : now_.annotations) {
+    auto mailbox = known_.find(changed.mailbox);
     std::string_view name;
     if (changed.mailbox == store::kServerAnnotations) {
       if (!server) continue;
-    } else if (mailbox == known.end() || !mailbox->second.readable ||
-               (events_of(mailbox->second, now.owner == 0) & kMailboxMetadataChange) == 0) {
+    } else if (mailbox == known_.end() || !mailbox->second.readable || !was_readable(changed.mailbox) ||
+               (events_of(mailbox->second) & kMailboxMetadataChange) == 0) {
       continue;
     } else {
       name = mailbox->second.name;
     }
-    teller.out += "* METADATA ";
-    append_mailbox(teller.out, name, teller.utf8);
-    teller.out += ' ';
-    append_astring(teller.out, changed.name);
-    teller.out += "\r\n";
+    teller_.out += "* METADATA ";
+    append_mailbox(teller_.out, name, teller_.utf8);
+    teller_.out += ' ';
+    append_astring(teller_.out, changed.name);
+    teller_.out += "\r\n";
   }
 }
 

@@ -76,14 +76,11 @@ class Notify {
     store::ModSeq modseq = 0;
     Mailboxes mailboxes;
   };
-  using Renames = std::vector<std::pair<std::string, std::string>>;
+  class Report;
 
   static Mailboxes known_of(const Picture& picture);
   /// Of all groups that mean the mailbox (RFC 5465 6).
   unsigned events_of(const Known& known, bool own) const;
-  void report_name(const Listed& listed, const Known& is, const Known* was, Renames& told, const Teller& teller) const;
-  void report_messages(const Listed& listed, const Known& is, const Known* was, const Teller& teller) const;
-  void report_metadata(const Picture& now, const Mailboxes& known, const Teller& teller) const;
 
   std::vector<NotifyGroup> groups_;
   std::vector<std::string> subscriptions_;  // in accounts of others, sorted

@@ -13,6 +13,19 @@ bool contains(const std::vector<Notify::Owner>& owners, const Notify::Owner& own
   return std::find(owners.begin(), owners.end(), owner) != owners.end();
 }
 
+/// The modseq of a picture, and the annotations that changed up to it: one that is set in between would be told twice.
+/// since: where none are wanted, nothing.
+void take_annotations(store::Account& account, std::optional<store::ModSeq> since, store::AccountId user,
+                      Notify::Picture& now) {
+  constexpr int kTries = 5;
+  for (int i = 0; i < kTries; ++i) {
+    now.modseq = account.modseq();
+    if (!since) return;
+    now.annotations = account.annotations_since(*since, user);
+    if (account.modseq() == now.modseq) return;
+  }
+}
+
 Reply too_much() {
   return Reply::no(fmt::format("That would be mailboxes of more than {} others, or more than {} mailboxes; name fewer.",
                                kMaxNotifyOwners, kMaxNotifyMailboxes))
@@ -116,10 +129,8 @@ void Session::notify_overflows() {
 /// The user's own mailboxes. On the worker.
 Notify::Picture Session::picture(store::Account& account, const Notify& notify) {
   Notify::Picture now;
-  now.modseq = account.modseq();
+  take_annotations(account, notify.wants_metadata() ? notify.told_up_to(0) : std::nullopt, account_->id, now);
   for (store::Mailbox& mailbox : account.mailboxes()) now.mailboxes.push_back({std::move(mailbox)});
-  auto since = notify.told_up_to(0);
-  if (since && notify.wants_metadata()) now.annotations = account.annotations_since(*since, account_->id);
   return now;
 }
 
@@ -129,9 +140,7 @@ std::optional<Notify::Picture> Session::picture_of(const Notify::Owner& owner, c
     auto account = open(owner.id);
     Notify::Picture now;
     now.owner = owner.id;
-    now.modseq = account->modseq();
-    auto since = notify.told_up_to(owner.id);
-    if (since && notify.wants_metadata()) now.annotations = account->annotations_since(*since, account_->id);
+    take_annotations(*account, notify.wants_metadata() ? notify.told_up_to(owner.id) : std::nullopt, account_->id, now);
     now.mailboxes = shared_mailboxes(*account, owner.address, store::right::kLookup);
     for (Listed& listed : now.mailboxes) {
       account->count_for_reader(listed.mailbox);

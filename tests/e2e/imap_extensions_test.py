@@ -233,6 +233,25 @@ class ExtensionsTest(support.ServerTest):
             self.assertTrue(waiting.line().startswith(b"* BYE"))
             self.assertTrue(idling.line().startswith(b"* BYE"))
 
+    def test_notify_hears_of_what_mta_and_mailctl_do_to_mailboxes_of_others(self):
+        inbox = b'"Other users/alice@example.test/INBOX"'
+        watching = self.wire(user=BOB)
+        answer = watching.command('NOTIFY SET (subtree "Other users" (MessageNew MessageExpunge MailboxName))')
+        self.assertIn(b" OK ", answer[-1])
+        self.server.mailctl("rights", "set", ALICE, "INBOX", "anyone", "lr")
+        self.assertEqual(b'* LIST (\\HasNoChildren) "/" ' + inbox, watching.line())
+        with self.server.imap() as client:
+            before = int(ok(client.select(readonly=True))[0])
+        if before:
+            self.assertTrue(watching.line().startswith(b"* STATUS " + inbox + b" (MESSAGES %d " % before))
+        self.server.deliver()
+        self.assertTrue(watching.line().startswith(b"* STATUS " + inbox + b" (MESSAGES %d " % (before + 1)))
+        self.server.mailctl("rights", "remove", ALICE, "INBOX", "anyone")
+        self.assertEqual(b'* LIST (\\NonExistent \\NoAccess) "/" ' + inbox, watching.line())
+        self.server.deliver(subject="not for everybody")
+        self.wait_for_mail("not for everybody")
+        self.assertEqual(1, len(watching.command("NOOP")))
+
     def test_many_sessions_on_mailboxes_that_come_and_go(self):
         """Nobody is sent away, everybody is answered."""
         troubles = []

@@ -110,8 +110,8 @@ TEST_F(NotifyOthers, TellsOfNamesAndOfWhatMayNotBeRead) {
     b< * STATUS "Other users/alice@example.test/Seen" (MESSAGES 1 ...)
     A> i DELETE Play/Plans
     A< i OK ...
-    b< * LIST (\HasNoChildren) "/" "Other users/alice@example.test/Play"
     b< * LIST (\NonExistent \NoAccess) "/" "Other users/alice@example.test/Play/Plans"
+    b< * LIST (\HasNoChildren) "/" "Other users/alice@example.test/Play"
   )");
 }
 

@@ -134,8 +134,8 @@ TEST(Notify, TellsOfNamesOncePerChange) {
     A< * LIST (\HasChildren) "/" Play ("OLDNAME" (Work))
     B> d DELETE Play/Plans/Old
     B< d OK ...
-    A< * LIST (\HasNoChildren) "/" Play/Plans
     A< * LIST (\NonExistent) "/" Play/Plans/Old
+    A< * LIST (\HasNoChildren) "/" Play/Plans
     B> e RENAME Sent Out
     B< e OK ...
     A< * LIST (\HasNoChildren \Sent) "/" Out ("OLDNAME" (Sent))
