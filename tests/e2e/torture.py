@@ -314,9 +314,9 @@ class Torture:
             if pid is not None:
                 before = resource.prlimit(pid, what)
                 resource.prlimit(pid, what, (value_of(pid), before[1]))
+                self.counts[name] += 1
                 self.sleep(0.5, 2)
                 resource.prlimit(pid, what, before)
-                self.counts[name] += 1
         except (ProcessLookupError, FileNotFoundError):
             pass  # it has just ended
 
