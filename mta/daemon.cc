@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/daemon/confine.h"
 #include "common/daemon/daemon_main.h"
+#include "mta/filter_changes.h"
 #include "mta/relay.h"
 #include "mta/relay_dns.h"
 
@@ -100,7 +101,14 @@ DropReader::Options MtaDaemon::drop_options() const {
   options.folder = config_.in_state("drop");
   options.max_message_size = config_.smtp.max_message_size;
   options.trusted_users = config_.system.trusted_users;
+  options.lifetime = config_.queue.lifetime;
   options.system = system_mail();
+  auto targets = config::parse_milters(config_.milter.list);  // the configuration was looked at when it was loaded
+  if (!targets || targets->empty()) return options;
+  DropFilterSettings filters{std::move(*targets), filter_surroundings(config_)};
+  filters.surroundings.dns = check_dns_.get();
+  filters.surroundings.spool_directory = queue_->spool_directory();
+  options.filters = std::make_shared<const DropFilterSettings>(std::move(filters));
   return options;
 }
 
@@ -219,10 +227,6 @@ Result<void> MtaDaemon::open_store() {
     if (!relay) return tl::unexpected(relay.error());
     relay_ = relay->get();
     queue_->set_remote(std::move(*relay));
-    auto accept = [this](store::QueuedMessage message, std::function<void(Acceptance)> complete) {
-      queue_->accept(std::move(message), std::move(complete));
-    };
-    drop_ = std::make_unique<DropReader>(drop_options(), *directory_, *queue_, accept, clock_, system_user_name);
     workers_ = std::make_unique<net::WorkerPool>(config_.server.workers);
     password_workers_ = std::make_unique<net::WorkerPool>(kPasswordThreads);
     service_ = std::make_unique<SmtpService>(config_.server.state, clock_, *directory_, *accounts_, *workers_,
@@ -231,6 +235,10 @@ Result<void> MtaDaemon::open_store() {
       auto resolver = std::make_shared<Resolver>(loop, dns_settings(config_.dns.server, config_.dns.trust_anchor));
       return [resolver](std::string name, DnsType type) { return resolver->ask(std::move(name), type); };
     });
+    auto accept = [this](store::QueuedMessage message, std::function<void(Acceptance)> complete) {
+      queue_->accept(std::move(message), std::move(complete));
+    };
+    drop_ = std::make_unique<DropReader>(drop_options(), *directory_, *queue_, accept, clock_, system_user_name);
     checks_ = std::make_unique<InboundChecks>(*check_dns_, *workers_, clock_);
     checks_->count_with(dmarc_reporter_.get());
     service_->authenticate_with(checks_.get(), signer_.get());

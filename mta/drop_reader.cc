@@ -20,9 +20,8 @@
 
 #include "common/base/ascii.h"
 #include "common/base/log.h"
-#include "common/base/random.h"
-#include "common/mail/date.h"
 #include "common/mail/header.h"
+#include "mta/filter_changes.h"
 #include "mta/forwarding.h"
 
 namespace postrider {
@@ -56,22 +55,12 @@ std::string read_piece(int file, uint64_t offset, size_t size) {
   return piece;
 }
 
-/// Whether the message begins with a header field: what a program pipes in may be text alone.
-bool begins_with_field(std::string_view head) {
-  size_t colon = head.find(':');
-  if (colon == std::string_view::npos || colon == 0) return false;
-  return std::all_of(head.begin(), head.begin() + static_cast<std::ptrdiff_t>(colon),
-                     [](char c) { return c > ' ' && c < 0x7f; });
-}
-
-std::string display_name(const std::string& name) {
-  if (name.empty() || has_8bit(name)) return {};
-  std::string quoted = "\"";
-  for (char c : name) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += is_ctl(c) ? ' ' : c;
+/// It is taken for all, and comes back to its sender.
+void bounce(store::QueuedMessage& message, const char* reply) {
+  for (store::QueuedRecipient& recipient : message.recipients) {
+    recipient.wish = store::Wish::bounce;
+    recipient.last_reply = reply;
   }
-  return quoted + "\" ";
 }
 
 }  // namespace
@@ -82,38 +71,6 @@ std::string system_user_name(uint32_t uid) {
   std::array<char, 16 << 10> buffer{};
   if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return {};
   return found->pw_name;
-}
-
-std::string drop_sender(const DropEnvelope& envelope, const std::string& user, bool trusted,
-                        const std::string& hostname) {
-  std::string own = Address{user, hostname}.to_string();
-  if (!envelope.sender || (!trusted && *envelope.sender != own)) return own;
-  if (envelope.sender->empty()) return {};
-  auto given = parse_mailbox(*envelope.sender, Utf8::allowed);
-  if (given) return given->to_string();
-  bool bare = envelope.sender->find('@') == std::string::npos;
-  return bare ? Address{*envelope.sender, hostname}.to_string() : own;
-}
-
-DropFields drop_fields(std::string_view head, const std::string& hostname, uint32_t uid, const std::string& id,
-                       const std::string& sender, const std::string& full_name, UnixTime now) {
-  DropFields fields;
-  fields.text =
-      fmt::format("Received: by {} (from uid {})\r\n\tid {}; {}\r\n", hostname, uid, id, format_date_time(now));
-  bool ends_itself = head.starts_with('\n') || head.starts_with('\r');  // it begins with the empty line
-  if (!begins_with_field(head)) head = {};
-  fields.message_id = find_header(head, "Message-ID").value_or("");
-  if (!find_header(head, "Date")) fields.text += fmt::format("Date: {}\r\n", format_date_time(now));
-  if (fields.message_id.empty()) {
-    fields.message_id = fmt::format("<{}.{:016x}@{}>", id, random_u64(), hostname);
-    fields.text += fmt::format("Message-ID: {}\r\n", fields.message_id);
-  }
-  if (!find_header(head, "From")) {
-    fields.text +=
-        fmt::format("From: {}<{}>\r\n", display_name(full_name), sender.empty() ? "mailer-daemon@" + hostname : sender);
-  }
-  if (head.empty() && !ends_itself) fields.text += "\r\n";
-  return fields;
 }
 
 DropReader::DropReader(Options options, store::DirectoryService& directory, Acceptor& acceptor, Accept accept,
@@ -148,6 +105,7 @@ void DropReader::start() {
 
 void DropReader::stop() {
   if (!thread_.joinable()) return;
+  filters_.stop();
   const uint64_t one = 1;
   if (::write(stop_, &one, sizeof one) < 0) log_error("drop_reader", {{"reason", std::strerror(errno)}});
   thread_.join();
@@ -214,6 +172,13 @@ void DropReader::set_aside(const std::string& name, const std::string& reason) {
   if (error) log_error("drop_set_aside", {{"file", name}, {"reason", error.message()}});
 }
 
+/// What the system says of a file.
+struct DropReader::Left {
+  uint32_t uid = 0;
+  uint64_t size = 0;  // octets
+  UnixTime time = 0;  // when it was written
+};
+
 DropReader::Taken DropReader::take(const std::string& name) {
   File file(::openat(AT_FDCWD, (folder_ + "/" + name).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat facts {};
@@ -228,14 +193,15 @@ DropReader::Taken DropReader::take(const std::string& name) {
     return Taken::yes;
   }
   try {
-    return hand_in(name, file.get(), facts.st_uid, size);
+    return hand_in(name, file.get(), {facts.st_uid, size, facts.st_mtim.tv_sec});
   } catch (const std::exception& error) {
     log_error("drop_reader", {{"file", name}, {"reason", error.what()}});
     return Taken::later;
   }
 }
 
-DropReader::Taken DropReader::hand_in(const std::string& name, int file, uint32_t uid, uint64_t size) {
+DropReader::Taken DropReader::hand_in(const std::string& name, int file, const Left& left) {
+  const auto [uid, size, time] = left;
   auto head = parse_drop_envelope(read_piece(file, 0, kMaxDropEnvelope));
   if (!head) {
     set_aside(name, head.error().message);
@@ -245,12 +211,11 @@ DropReader::Taken DropReader::hand_in(const std::string& name, int file, uint32_
   store::QueuedMessage message = message_of(*head, uid, options);
   std::string begin = read_piece(file, head->size, kMaxHead);
   const auto header = std::string_view(begin).substr(0, header_block_size(begin));
-  stop_circles(header, message.recipients);
   DropFields fields = drop_fields(header, options.system.hostname, uid, store::queue_id_text(message.id),
                                   message.reverse_path, head->envelope.full_name, message.accepted);
   if (fields.message_id.size() <= kMaxMessageId) message.message_id = fields.message_id;
-  store::Spool body(acceptor_.spool_directory());
-  body.append(fields.text);
+  auto body = std::make_shared<store::Spool>(acceptor_.spool_directory());
+  body->append(fields.received + fields.text);
   LineEndNormalizer normalizer;
   for (uint64_t offset = head->size; offset < size;) {
     std::string piece = read_piece(file, offset, kPiece);
@@ -260,15 +225,37 @@ DropReader::Taken DropReader::hand_in(const std::string& name, int file, uint32_
     normalizer.feed(piece, lines);
     if (offset >= size) normalizer.finish(lines);
     message.eight_bit = message.eight_bit || has_8bit(lines);
-    body.append(lines);
+    body->append(lines);
   }
-  body.sync();
-  message.body = std::make_shared<const store::Spool>(std::move(body));
+  if (options.filters != nullptr) {
+    std::string shown = fields.text;
+    LineEndNormalizer head_lines;
+    head_lines.feed(header.substr(0, fields.head), shown);
+    head_lines.finish(shown);
+    if (fields.head == kMaxHead) {
+      bounce(message, "552 5.3.4 The header is too large to be looked at by the filters here");
+    } else if (!filter(options, shown, message, body, fields.received.size())) {
+      log_info("drop_filtered", {{"file", name}, {"reason", "the filters say that they cannot say now"}});
+      if (clock_.unix_time() < time + options.lifetime.count()) return Taken::later;
+      bounce(message, "554 5.4.7 The filters here could not look at it for too long");
+    }
+  }
+  stop_circles(header, message.recipients);
+  message.smtputf8 = has_8bit(message.reverse_path) ||
+                     std::any_of(message.recipients.begin(), message.recipients.end(),
+                                 [](const store::QueuedRecipient& one) { return has_8bit(one.address); });
+  body->sync();
+  message.body = std::move(body);
   log_info("dropped", {{"msg", store::queue_id_text(message.id)},
                        {"uid", uid},
                        {"from", message.reverse_path},
                        {"recipients", message.recipients.size()},
-                       {"size", size}});
+                       {"size", size},
+                       {"checks", message.checks}});
+  return enqueue(name, std::move(message));
+}
+
+DropReader::Taken DropReader::enqueue(const std::string& name, store::QueuedMessage message) {
   auto answer = std::make_shared<std::promise<Acceptance>>();
   auto answered = answer->get_future();
   accept_(std::move(message), [answer](Acceptance acceptance) { answer->set_value(std::move(acceptance)); });
@@ -279,6 +266,61 @@ DropReader::Taken DropReader::hand_in(const std::string& name, int file, uint32_
   }
   std::filesystem::remove(folder_ + "/" + name);
   return Taken::yes;
+}
+
+/// head: what filters are shown of it; it stands in body behind our Received, which has so many octets. False: they are
+/// to be asked again later.
+bool DropReader::filter(const Options& options, const std::string& head, store::QueuedMessage& message,
+                        std::shared_ptr<store::Spool>& body, uint64_t received) {
+  MilterMessage shown(head, body, received + head.size());
+  const auto verdict = filters_.ask(*options.filters, options.system.hostname, message, shown);
+  if (verdict.later) return false;
+  change(options, shown, verdict.discard, message);
+  if (!shown.head.changed() && !shown.body_changed) return true;
+  std::string buffer;
+  const std::string text = std::string(body->read_at(0, buffer).substr(0, received)) + shown.head.text();
+  auto fresh = std::make_shared<store::Spool>(acceptor_.spool_directory());
+  fresh->append(text);
+  message.eight_bit = has_8bit(text);
+  for (uint64_t offset = shown.body_offset; offset < shown.body->size();) {
+    const std::string_view piece = shown.body->read_at(offset, buffer);
+    fresh->append(piece);
+    message.eight_bit = message.eight_bit || has_8bit(piece);
+    offset += piece.size();
+  }
+  body = std::move(fresh);
+  return true;
+}
+
+void DropReader::change(const Options& options, const MilterMessage& changed, bool discard,
+                        store::QueuedMessage& message) {
+  const std::string id = store::queue_id_text(message.id);
+  FilterNotes notes = notes_of(changed);
+  message.junk = notes.junk;
+  message.checks = trim(notes.checks);
+  if (!change_sender(changed, message.reverse_path)) {
+    log_warn("milter_change_ignored", {{"msg", id}, {"sender", *changed.sender}});
+  }
+  auto& recipients = message.recipients;
+  const auto before = recipients;
+  remove_recipients(recipients, changed.removed, [](const store::QueuedRecipient&) {});
+  for (const std::string& address : changed.added) {
+    DropEnvelope one;
+    one.recipients.push_back(address);
+    for (store::QueuedRecipient& added : recipients_of(one, options, message.expanded)) {
+      const bool known = std::any_of(recipients.begin(), recipients.end(), [&](const store::QueuedRecipient& other) {
+        return other.account == added.account && (added.account != 0 || other.address == added.address);
+      });
+      if (added.wish == store::Wish::bounce) {
+        log_warn("milter_change_ignored", {{"msg", id}, {"recipient", address}, {"reason", added.last_reply}});
+      } else if (!known) {
+        recipients.push_back(std::move(added));
+      }
+    }
+  }
+  if (recipients.empty()) recipients = before, discard = true;  // nobody is left: it is taken for those, and removed
+  for (size_t i = 0; i < recipients.size(); ++i) recipients[i].number = static_cast<int64_t>(i) + 1;
+  mark_recipients(recipients, discard, notes.held);
 }
 
 bool DropReader::is_trusted(uint32_t uid, const std::string& user, const Options& options) const {
@@ -300,9 +342,6 @@ store::QueuedMessage DropReader::message_of(const DropHead& head, uint32_t uid, 
   message.envid = envelope.envid;
   message.ret = envelope.ret;
   message.recipients = recipients_of(envelope, options, message.expanded);
-  message.smtputf8 = has_8bit(message.reverse_path) ||
-                     std::any_of(message.recipients.begin(), message.recipients.end(),
-                                 [](const store::QueuedRecipient& one) { return has_8bit(one.address); });
   return message;
 }
 

@@ -5,6 +5,7 @@
 // and not taken twice. One that cannot be read for what it is is set aside (".bad-NAME"), and the log says why.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,7 @@
 
 #include "common/mail/drop_file.h"
 #include "mta/acceptor.h"
+#include "mta/drop_filters.h"
 #include "mta/system_mail.h"
 #include "store/directory_service.h"
 #include "store/queue.h"
@@ -25,10 +27,12 @@ constexpr size_t kMaxDropsAtOnce = 1'000;  // files that are looked at in one go
 class DropReader {
  public:
   struct Options {
-    std::string folder;                      // STATE/drop; made where it is missing
-    uint64_t max_message_size = 50 << 20;    // octets
-    std::vector<std::string> trusted_users;  // may name any sender; root and the daemon's own user may always
+    std::string folder;                         // STATE/drop; made where it is missing
+    uint64_t max_message_size = 50 << 20;       // octets
+    std::vector<std::string> trusted_users;     // may name any sender; root and the daemon's own user may always
+    std::chrono::seconds lifetime{5 * 86'400};  // how long a file waits for filters that cannot say now
     SystemMail system;
+    std::shared_ptr<const DropFilterSettings> filters;  // null: there are none
   };
   /// Hands a message to the queue; complete is called from another thread.
   using Accept = std::function<void(store::QueuedMessage, std::function<void(Acceptance)>)>;
@@ -43,7 +47,7 @@ class DropReader {
   DropReader& operator=(const DropReader&) = delete;
 
   void start();
-  /// Finishes the file that it is at.
+  /// Finishes the file that it is at, unless filters are at it.
   void stop();
   /// For files that are read from now on; the folder stays.
   void configure(Options options);
@@ -53,7 +57,12 @@ class DropReader {
   void run();
   int take_all();
   Taken take(const std::string& name);
-  Taken hand_in(const std::string& name, int file, uint32_t uid, uint64_t size);
+  struct Left;
+  Taken hand_in(const std::string& name, int file, const Left& left);
+  Taken enqueue(const std::string& name, store::QueuedMessage message);
+  bool filter(const Options& options, const std::string& head, store::QueuedMessage& message,
+              std::shared_ptr<store::Spool>& body, uint64_t received);
+  void change(const Options& options, const MilterMessage& changed, bool discard, store::QueuedMessage& message);
   store::QueuedMessage message_of(const DropHead& head, uint32_t uid, const Options& options);
   std::vector<store::QueuedRecipient> recipients_of(const DropEnvelope& envelope, const Options& options,
                                                     std::vector<store::QueuedRecipient>& expanded);
@@ -67,6 +76,7 @@ class DropReader {
   const Accept accept_;
   const Clock& clock_;
   const UserName user_name_;
+  DropFilters filters_;
   mutable std::mutex mutex_;
   Options options_;
   int watch_ = -1;  // inotify
@@ -84,8 +94,10 @@ std::string drop_sender(const DropEnvelope& envelope, const std::string& user, b
 /// Our fields for a message from a user of this machine: Received, and what its head lacks of Date, Message-ID and
 /// From. An empty line after them where the message has no header at all. sender: empty for the null reverse-path.
 struct DropFields {
-  std::string text;
+  std::string received;
+  std::string text;  // what goes behind it
   std::string message_id;
+  size_t head = 0;  // octets of the head that are one
 };
 DropFields drop_fields(std::string_view head, const std::string& hostname, uint32_t uid, const std::string& id,
                        const std::string& sender, const std::string& full_name, UnixTime now);

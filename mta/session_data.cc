@@ -11,6 +11,7 @@
 #include "common/mail/trace.h"
 #include "common/mailauth/auth_results.h"
 #include "mta/client_checks.h"
+#include "mta/filter_changes.h"
 #include "mta/forwarding.h"
 #include "mta/report_reader.h"
 #include "mta/session.h"
@@ -355,14 +356,8 @@ asio::awaitable<void> Session::hand_over() {
   queued.body = transaction.message->spool();
   queued.junk = transaction.junk;
   queued.checks = transaction.checks;
-  for (auto& recipient : transaction.recipients) {
-    recipient.next_attempt = queued.accepted;
-    // What a filter throws away has its line in the ledger like anything else that an administrator removes.
-    if (transaction.discarded) recipient.wish = store::Wish::remove;
-    if (transaction.held.empty() || transaction.discarded) continue;
-    recipient.hold = store::Hold::administrator;
-    recipient.last_reply = transaction.held;
-  }
+  for (auto& recipient : transaction.recipients) recipient.next_attempt = queued.accepted;
+  mark_recipients(transaction.recipients, transaction.discarded, transaction.held);
   const size_t recipients = transaction.recipients.size();
   queued.recipients = std::move(transaction.recipients);
   queued.expanded = std::move(transaction.expanded);

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/mailauth/auth_results.h"
 #include "mta/client_checks.h"
+#include "mta/filter_changes.h"
 #include "mta/milter_chain.h"
 #include "mta/session.h"
 
@@ -39,14 +40,10 @@ std::vector<std::string> strings_of(std::string_view argument) {
 }  // namespace
 
 void Session::open_filters() {
-  auto surroundings = std::make_shared<MilterClient::Surroundings>();
-  const Config::Milter& milter = config().milter;
+  auto surroundings = std::make_shared<MilterClient::Surroundings>(filter_surroundings(config()));
   surroundings->dns = service_.dns;
   surroundings->workers = &service_.workers;
   surroundings->spool_directory = service_.acceptor.spool_directory();
-  surroundings->max_message_size = config().smtp.max_message_size;
-  surroundings->timeouts = {milter.connect_timeout, milter.command_timeout, milter.content_timeout};
-  surroundings->on_failure = milter.on_failure;
   filters_ = std::make_shared<MilterChain>(settings_->milters, may_relay(), std::move(surroundings));
   filters_->set("j", config().server.hostname);
   filters_->set("v", "Postrider");
@@ -150,30 +147,18 @@ asio::awaitable<void> Session::filter_message() {
 
 asio::awaitable<void> Session::apply_changes(MilterMessage& changed) {
   Transaction& transaction = *transaction_;
-  if (!changed.spam.empty()) {
-    transaction.junk = true;
-    append_format(transaction.checks, " junk=\"{}\"", changed.spam);
-  }
-  if (changed.quarantine) {
-    transaction.held = "held by a filter: " + *changed.quarantine;
-    append_format(transaction.checks, " held=\"{}\"", *changed.quarantine);
-  }
-  if (changed.sender) {
-    const auto sender = parse_mailbox(*changed.sender, Utf8::allowed);
-    if (sender || changed.sender->empty()) {
-      transaction.reverse_path = sender ? sender->to_string() : std::string();
-    } else {
-      log_warn("milter_change_ignored", {{"connection", number_}, {"sender", *changed.sender}});
-    }
+  FilterNotes notes = notes_of(changed);
+  transaction.junk = transaction.junk || notes.junk;
+  transaction.held = std::move(notes.held);
+  transaction.checks += notes.checks;
+  if (!change_sender(changed, transaction.reverse_path)) {
+    log_warn("milter_change_ignored", {{"connection", number_}, {"sender", *changed.sender}});
   }
   const auto before = transaction.recipients;
-  for (const std::string& address : changed.removed) {
-    std::erase_if(transaction.recipients, [&](const store::QueuedRecipient& recipient) {
-      if (!iequals(recipient.original, address)) return false;
-      transaction.known.erase(recipient.account != 0 ? std::to_string(recipient.account) : recipient.address);
-      return true;
-    });
-  }
+  const auto gone = [&](const store::QueuedRecipient& recipient) {
+    transaction.known.erase(recipient.account != 0 ? std::to_string(recipient.account) : recipient.address);
+  };
+  remove_recipients(transaction.recipients, changed.removed, gone);
   for (const std::string& address : changed.added) co_await add_filtered_recipient(address);
   if (transaction.recipients.empty()) {  // nobody is left: it is taken for those, and removed
     transaction.recipients = before;
