@@ -146,7 +146,8 @@ Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(pa
                              file_layer());
   try {
     if (code != SQLITE_OK) fail(db_, code, path, "open");
-    // While the disk is read-only SQLite opens for reading alone, and such a handle stays so when the disk is well again.
+    // While the disk is read-only SQLite opens for reading alone, and such a handle stays so when the disk is well
+    // again.
     if (sqlite3_db_readonly(db_, "main") == 1) {
       throw SqliteError(SQLITE_READONLY, fmt::format("{}: can be read only at the moment", path));
     }
