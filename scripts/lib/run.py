@@ -85,8 +85,7 @@ def start(arguments, directory):
                           f"a changed port needs --stop first", file=sys.stderr)
             wait_for_ports(directory, ports, started)
         except BaseException:
-            for daemon, process in started:
-                process.terminate()
+            take_back(directory, started)
             raise
     stopping = [] if arguments.detach else catch_signals()
     if not arguments.user and credentials:
@@ -326,6 +325,26 @@ def answers(address, port, tls):
             return bool(greeting)
     except OSError:
         return False
+
+
+def take_back(directory, started):
+    """Ends what a start that failed has begun; whoever tries again finds nothing of it."""
+    for _, process in started:
+        process.terminate()
+    for daemon, process in started:
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        path = os.path.join(directory, f"{daemon}.pid")
+        try:  # one that ended before it heeded signals leaves it
+            with open(path) as file:
+                left = file.read().strip() == str(process.pid)
+            if left:
+                os.unlink(path)
+        except FileNotFoundError:
+            pass
 
 
 def last_line(directory, daemon):
