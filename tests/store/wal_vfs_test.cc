@@ -123,7 +123,7 @@ TEST(WalVfs, WritesATransactionAtOnce) {
   };
   insert(db, 10);  // where the next one goes on
   const uint64_t before = writes();
-  insert(db, 80'000);  // 20 pages
+  insert(db, 80'000);                 // 20 pages
   EXPECT_LT(writes() - before, 10U);  // one, and those of a sanitizer; SQLite alone makes more than forty
 }
 
