@@ -17,7 +17,9 @@ void Session::report_changes(store::Account& account, const OwnFlags& own) {
     return report_changes(*lease, own);
   }
   if (!allows(store::right::kRead)) return;
-  store::MailboxChanges changes = account.changes_since(view_->mailbox(), view_->modseq());
+  // Searches that are kept up to date have to be told of our own changes, too.
+  const store::ModSeq known = contexts_.empty() ? own.modseq : 0;
+  store::MailboxChanges changes = account.changes_since(view_->mailbox(), view_->modseq(), known);
   if (changes.log_lost) changes = changes_from_snapshot(account);
   if (changes.mailbox_gone) changes.expunged = view_->uids();
   view_->set_modseq(changes.modseq);

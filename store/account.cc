@@ -223,7 +223,7 @@ UidRanges Account::uids_of(const Mailbox& mailbox) {
   return uids;
 }
 
-MailboxChanges Account::changes_since(MailboxId id, ModSeq since) {
+MailboxChanges Account::changes_since(MailboxId id, ModSeq since, ModSeq own) {
   MailboxChanges changes;
   ReadTransaction transaction(database_);
   ModSeq floor = 0;
@@ -239,7 +239,10 @@ MailboxChanges Account::changes_since(MailboxId id, ModSeq since) {
     changes.log_lost = true;
     return changes;
   }
-  Rows rows(database_.prepare("SELECT mailbox, kind, uids FROM change WHERE modseq > ?1 ORDER BY modseq").bind(since));
+  Rows rows(database_
+                .prepare("SELECT mailbox, kind, uids FROM change WHERE modseq > ?1 AND NOT (modseq = ?2 AND kind = 3) "
+                         "ORDER BY modseq")
+                .bind(since, own));
   while (rows.next()) {
     if (rows->integer(0) != id) continue;
     UidRanges& into = rows->integer(1) == 1 ? changes.added : rows->integer(1) == 2 ? changes.expunged : changes.flags;

@@ -162,7 +162,8 @@ class Account {
   ModSeq modseq();
 
   std::optional<MailboxSnapshot> snapshot(MailboxId id);
-  MailboxChanges changes_since(MailboxId id, ModSeq since);
+  /// own: an edit whose flags the caller knows already.
+  MailboxChanges changes_since(MailboxId id, ModSeq since, ModSeq own = 0);
   MissedChanges missed_since(MailboxId id, ModSeq since);
   /// Messages from this UID on.
   uint32_t count_from(MailboxId id, Uid first);

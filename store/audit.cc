@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "store/queue.h"
@@ -15,24 +14,20 @@ namespace {
 constexpr std::string_view kDeletedRows =
     "Rows were deleted beneath, or queue.db comes from an older backup. The log of mta has the message by its id; its "
     "sender can send it again.";
-constexpr std::string_view kFromBackup =
-    "Take the message from a backup of the account's file, or ask its sender to send it again. Where the file itself "
-    "was put back from a backup, the mail since then is in none but a newer one.";
-
 constexpr std::string_view kLastId =
     "SELECT max(coalesce((SELECT max(id) FROM ledger), 0), coalesce((SELECT max(message) FROM ending), 0),"
     " coalesce((SELECT max(id) FROM message), 0), coalesce((SELECT max(message) FROM recipient), 0))";
 
-bool has_file(const std::string& path) {
+}  // namespace
+
+bool Audit::has_file(const std::string& path) {
   struct stat facts {};
   return ::stat(path.c_str(), &facts) == 0;
 }
 
-std::string plural(int64_t count, std::string_view word) {
+std::string Audit::plural(int64_t count, std::string_view word) {
   return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
 }
-
-}  // namespace
 
 Audit::Audit(std::string state, const Clock& clock, Options options, Report report)
     : state_(std::move(state)),
@@ -235,170 +230,6 @@ void Audit::check_spool(const Body& body) {
   report("body_lost", body.message, *entered, "Recipients wait.",
          fmt::format("The text of the message: spool/{} is not there, or not whole.", body.spool),
          "Put the file back from a backup, or remove the message (`mailctl queue remove`) and tell its sender.");
-}
-
-// --- the ledger against the mailboxes
-
-std::string Audit::path_of(AccountId id) const {
-  return fmt::format("{}/accounts/{:02x}/{}.db", state_, static_cast<uint64_t>(id) & 0xff, id);
-}
-
-bool Audit::check_endings() {
-  std::vector<Placed> placed;
-  {
-    Rows rows(queue_
-                  ->prepare("SELECT message, number, account, mailbox, uid, time FROM ending"
-                            " WHERE (message, number) > (?1, ?2) AND message < ?3 AND how = ?4"
-                            " ORDER BY message, number LIMIT ?5")
-                  .bind(message_, number_, end_, static_cast<int>(Ending::mailbox), kMaxAuditEndings));
-    while (rows.next()) {
-      placed.push_back({rows->integer(0), rows->integer(1), rows->integer(2), rows->integer(3),
-                        static_cast<Uid>(rows->integer(4)), rows->integer(5)});
-    }
-  }
-  const bool more = placed.size() == kMaxAuditEndings;
-  if (more) message_ = placed.back().message, number_ = placed.back().number;
-  std::stable_sort(placed.begin(), placed.end(),
-                   [](const Placed& a, const Placed& b) { return a.account < b.account; });
-  for (auto begin = placed.begin(); begin != placed.end();) {
-    auto end = std::find_if(begin, placed.end(), [&](const Placed& one) { return one.account != begin->account; });
-    check_placed(begin->account, {begin, end});
-    begin = end;
-  }
-  return more;
-}
-
-void Audit::check_placed(AccountId account, std::span<const Placed> placed) {
-  std::vector<std::pair<Placed, Loss>> lost;
-  const std::string path = path_of(account);
-  Loss whole = Loss::file;
-  bool read = false;
-  try {
-    if (has_file(path)) {
-      whole = Loss::damaged;
-      const auto judged =
-          AccountAudit(path, clock_).judge(placed, [&](const Placed& one, Loss loss) { lost.emplace_back(one, loss); });
-      counts_.moved_on += judged.moved_on;
-      counts_.unjudged += judged.unjudged;
-      read = true;
-    }
-  } catch (const SqliteError& error) {
-    report({"account_damaged",
-            0,
-            0,
-            {},
-            {},
-            path,
-            "Mail was put into this account.",
-            error.what(),
-            "Put the account's file back from a backup."});
-  }
-  if ((!read || !lost.empty()) && !directory_.account(account)) {  // removed, with or without its file
-    if (!read) counts_.moved_on += static_cast<int64_t>(placed.size());
-    return;
-  }
-  if (!read) {
-    for (const Placed& one : placed) report_lost(one, whole);
-  }
-  for (const auto& [one, loss] : lost) report_lost(one, loss);
-}
-
-void Audit::report_lost(const Placed& placed, Loss loss) {
-  const auto entered = this->entered(placed.message);
-  if (!entered) return;  // forgotten by now
-  AuditFinding finding{"message_lost", placed.message, entered->accepted, entered->sender};
-  {
-    Rows rows(queue_->prepare("SELECT address FROM ending WHERE message = ?1 AND number = ?2")
-                  .bind(placed.message, placed.number));
-    if (!rows.next()) return;
-    finding.recipient = rows->text(0);
-  }
-  finding.ledger = "Put into a mailbox here.";
-  finding.advice = kFromBackup;
-  if (placed.uid != 0 && loss != Loss::file && loss != Loss::damaged) {
-    const auto account = directory_.account(placed.account);
-    finding.place =
-        fmt::format("{} of {}, UID {}", AccountAudit(path_of(placed.account), clock_).mailbox_name(placed.mailbox),
-                    account ? account->address : std::string(), placed.uid);
-  } else {
-    finding.place = path_of(placed.account);
-  }
-  switch (loss) {
-    case Loss::file:
-      finding.missing = "The account's file is not there.";
-      break;
-    case Loss::damaged:
-      finding.missing = "The account's file cannot be read.";
-      break;
-    case Loss::delivery:
-      finding.missing = "The account's file does not know that this message came.";
-      break;
-    case Loss::entry:
-      finding.missing = "It is not in that mailbox, and nothing says that it was moved or removed.";
-      break;
-    case Loss::content:
-      finding.missing = "It is in that mailbox, and parts of its text are not.";
-      break;
-  }
-  report(finding);
-}
-
-// --- mailboxes against their own records
-
-bool Audit::check_account() {
-  if (account_ == accounts_.size()) return false;
-  const AccountInfo& account = accounts_[account_];
-  try {
-    check_entries(account);
-  } catch (const SqliteError& error) {
-    open_.reset();
-    if (directory_.account(account.id)) {
-      report({"account_damaged",
-              0,
-              0,
-              {},
-              account.address,
-              path_of(account.id),
-              "The account exists.",
-              error.what(),
-              "Put the account's file back from a backup."});
-    }
-  }
-  if (open_ == nullptr) ++account_;
-  return account_ < accounts_.size();
-}
-
-void Audit::check_entries(const AccountInfo& account) {
-  if (open_ == nullptr) {
-    const std::string path = path_of(account.id);
-    if (!has_file(path)) return;  // it never had mail: where the ledger says otherwise, that was told
-    open_ = std::make_unique<AccountAudit>(path, clock_);
-    ++counts_.accounts;
-    const bool whole = open_->compare([&](const AccountAudit::Gap& gap) {
-      AuditFinding finding{"mailbox_differs"};
-      finding.recipient = account.address;
-      finding.place = fmt::format("{} of {}", gap.mailbox, account.address);
-      finding.ledger = "The mailbox's counters and the account's log.";
-      finding.missing = fmt::format("It says {}, and holds {}{}.", plural(gap.stated, "message"), gap.found,
-                                    gap.octets ? "; the octets differ too" : "");
-      if (!gap.lost.empty())
-        finding.missing += fmt::format(" UIDs that came and never went: {}.", format_ranges(gap.lost));
-      finding.advice = kFromBackup;
-      report(finding);
-    });
-    if (!whole) ++counts_.unjudged;
-  }
-  const size_t seen = open_->check_parts([&](const std::string& mailbox, Uid uid) {
-    AuditFinding finding{"text_lost"};
-    finding.recipient = account.address;
-    finding.place = fmt::format("{} of {}, UID {}", mailbox, account.address, uid);
-    finding.ledger = "The message is in this mailbox.";
-    finding.missing = "Parts of its text.";
-    finding.advice = kFromBackup;
-    report(finding);
-  });
-  counts_.entries += static_cast<int64_t>(seen);
-  if (seen < kMaxAuditEntries) open_.reset();
 }
 
 // --- the structure of the files

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,8 +21,9 @@
 
 namespace postrider::store {
 
-constexpr size_t kMaxAuditMessages = 2'000;  // of the ledger, in one step
-constexpr size_t kMaxAuditEndings = 5'000;   // recipients that ended in a mailbox, in one step
+constexpr size_t kMaxAuditMessages = 2'000;   // of the ledger, in one step
+constexpr size_t kMaxAuditEndings = 5'000;    // recipients that ended in a mailbox, in one step
+constexpr size_t kMaxAuditMissing = 200'000;  // of them, that wait to be explained (48 octets each)
 
 /// One thing that does not add up.
 struct AuditFinding {
@@ -85,6 +87,9 @@ class Audit {
   bool is_readable(const Body& body) const;
   bool check_endings();
   void check_placed(AccountId account, std::span<const Placed> placed);
+  void explain_most();
+  bool look_into(AccountId account, std::span<const Placed> placed,
+                 const std::function<AccountAudit::Judged(AccountAudit&, const AccountAudit::Lost&)>& judge);
   void report_lost(const Placed& placed, Loss loss);
   bool check_account();
   void check_entries(const AccountInfo& account);
@@ -92,6 +97,8 @@ class Audit {
   std::optional<Entered> entered(QueueId id);
   int64_t count(std::string_view sql, QueueId id);
   std::string path_of(AccountId id) const;
+  static bool has_file(const std::string& path);
+  static std::string plural(int64_t count, std::string_view word);
   void report(const AuditFinding& finding);
   void report(std::string_view kind, QueueId id, const Entered& entered, std::string_view ledger, std::string missing,
               std::string_view advice);
@@ -108,6 +115,9 @@ class Audit {
   QueueId message_ = 0;
   int64_t number_ = 0;
   std::vector<Body> spools_;  // of this step
+  bool all_read_ = false;     // of what ended in mailboxes
+  std::map<AccountId, std::vector<Placed>> missing_;
+  size_t missing_count_ = 0;  // in all of them
   std::vector<AccountInfo> accounts_;
   size_t account_ = 0;
   std::unique_ptr<AccountAudit> open_;  // accounts_[account_], which is gone through

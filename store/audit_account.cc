@@ -46,13 +46,12 @@ std::string AccountAudit::mailbox_name(MailboxId mailbox) {
   return rows.next() ? std::string(rows->text(0)) : std::string();
 }
 
-AccountAudit::Judged AccountAudit::judge(std::span<const Placed> placed,
-                                         const std::function<void(const Placed&, Loss)>& lost) {
+AccountAudit::Judged AccountAudit::judge(std::span<const Placed> placed, std::vector<Placed>& missing,
+                                         const Lost& lost) {
   static const std::string entry_sql =
       "SELECT " + std::string(kIsWhole) + " FROM entry e WHERE e.mailbox = ?1 AND e.uid = ?2";
   const UnixTime remembered = clock_.unix_time() - kLogKept + kDay;
   Judged judged;
-  std::vector<Placed> missing;
   ReadTransaction snapshot(database_);
   for (const Placed& one : placed) {
     if (!is_delivered(one.message)) {
@@ -71,8 +70,13 @@ AccountAudit::Judged AccountAudit::judge(std::span<const Placed> placed,
       lost(one, Loss::content);
     }
   }
-  if (missing.empty()) return judged;
-  // Only its owner takes it out of there: the tombstone, the mailbox, or the log tells.
+  return judged;
+}
+
+/// Only its owner takes it out of there: the tombstone, the mailbox, or the log tells.
+AccountAudit::Judged AccountAudit::explain(std::vector<Placed> missing, const Lost& lost) {
+  Judged judged;
+  ReadTransaction snapshot(database_);
   judged.moved_on += static_cast<int64_t>(missing.size());
   std::sort(missing.begin(), missing.end(), before);
   find_in(database_.prepare("SELECT mailbox, uid FROM expunged"), missing);

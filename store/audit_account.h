@@ -44,8 +44,12 @@ class AccountAudit {
     int64_t moved_on = 0;  // by its owner
     int64_t unjudged = 0;  // before what the file remembers
   };
-  /// Names those that are lost.
-  Judged judge(std::span<const Placed> placed, const std::function<void(const Placed&, Loss)>& lost);
+  using Lost = std::function<void(const Placed&, Loss)>;
+  /// Names those that are lost, and puts those that are not where they were put into missing: explain() knows more.
+  Judged judge(std::span<const Placed> placed, std::vector<Placed>& missing, const Lost& lost);
+  /// Of those that were missing, names those of which nothing says where they went. Reads all of what was removed, so
+  /// it is for many at once.
+  Judged explain(std::vector<Placed> missing, const Lost& lost);
 
   /// Where a mailbox does not hold what it should.
   struct Gap {

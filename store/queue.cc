@@ -22,6 +22,8 @@ namespace {
 // Pages in the log that are worth a checkpoint. Most of them hold the same few pages again and again, so waiting is
 // cheap.
 constexpr int kGrownPages = 16'384;
+// A log that is not cut back does not have to be made longer again, which costs each flush more than what it writes.
+constexpr int kMaxIdleWal = kGrownPages * (4 << 10) * 9 / 8;
 // SQLite may keep this many KiB of pages: what is delivered at once is never read from the disk again.
 constexpr int kCacheKiB = 64 << 10;
 constexpr uint64_t kMaxTakenOctets = 32 << 20;  // of bodies in memory that one take_due() gives
@@ -105,7 +107,7 @@ Queue::Queue(const std::string& state, const Clock& clock)
       spool_directory_(make_spool_folder(state)),
       database_(state + "/queue.db", OpenMode::create, Sync::full) {
   // A backlog is worked through faster when its pages stay at hand.
-  database_.execute(fmt::format("PRAGMA cache_size=-{}", kCacheKiB));
+  database_.execute(fmt::format("PRAGMA cache_size=-{}; PRAGMA journal_size_limit={}", kCacheKiB, kMaxIdleWal));
   migrate(database_, kQueueMigrations);
   Rows rows(database_.prepare("SELECT max(id) FROM ledger"));
   if (rows.next()) last_id_ = rows->integer(0);

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <array>
 #include <new>
 #include <string>
 #include <string_view>
@@ -17,6 +18,12 @@ namespace {
 // header are the size of the database after a commit, and zero in every other frame.
 constexpr int kFrameHeader = 24;
 constexpr size_t kCommitSize = 4;
+
+// Zeros are written ahead of the frames, in steps of as much as the file has, from the least to the most: a frame
+// with zeros in its header is none (4.1: the salts differ).
+constexpr sqlite3_int64 kLeastWalStep = 32 << 10;
+constexpr sqlite3_int64 kMostWalStep = 1 << 20;
+constexpr std::array<char, 64 << 10> kZeros{};
 
 // Of the locks in the shared memory (walformat.html, 2.2.1) the first is the writer's.
 constexpr int kWriterLock = 0;
@@ -39,13 +46,30 @@ struct File {
   std::string gathered;  // of a WAL, and not in the file yet: what comes before end
   sqlite3_int64 end;     // of what was written last
   bool commits;          // the frame that is being written ends a transaction
+  sqlite3_int64 room;    // the size of the file when this handle last looked: others make it longer
 
   sqlite3_file* system() { return reinterpret_cast<sqlite3_file*>(this + 1); }
 
+  int put(std::string_view data, sqlite3_int64 at) {
+    make_room(at + static_cast<sqlite3_int64>(data.size()));
+    return system()->pMethods->xWrite(system(), data.data(), static_cast<int>(data.size()), at);
+  }
+
+  /// Where this fails, the write that needs the room says so.
+  void make_room(sqlite3_int64 needed) {
+    if (needed <= room || system()->pMethods->xFileSize(system(), &room) != SQLITE_OK || needed <= room) return;
+    const sqlite3_int64 step = std::clamp(room, kLeastWalStep, kMostWalStep);
+    const sqlite3_int64 wanted = (needed + step - 1) / step * step;
+    while (room < wanted) {
+      const auto part = std::min<sqlite3_int64>(kZeros.size(), wanted - room);
+      if (system()->pMethods->xWrite(system(), kZeros.data(), static_cast<int>(part), room) != SQLITE_OK) return;
+      room += part;
+    }
+  }
+
   int write_out() {
     if (gathered.empty()) return SQLITE_OK;
-    const int size = static_cast<int>(gathered.size());
-    const int code = system()->pMethods->xWrite(system(), gathered.data(), size, end - size);
+    const int code = put(gathered, end - static_cast<sqlite3_int64>(gathered.size()));
     forget();
     return code;
   }
@@ -68,7 +92,7 @@ struct File {
       const std::string_view size = data.substr(kCommitSize, sizeof(uint32_t));
       commits = std::any_of(size.begin(), size.end(), [](char c) { return c != 0; });
     }
-    if (!goes_on) return system()->pMethods->xWrite(system(), data.data(), static_cast<int>(data.size()), at);
+    if (!goes_on) return put(data, at);
     if (gathered.empty()) gathered = std::exchange(spare(), {});
     gathered += data;
     return commits && data.size() != kFrameHeader ? write_out() : SQLITE_OK;
@@ -113,6 +137,11 @@ int write_wal(sqlite3_file* file, const void* from, int size, sqlite3_int64 at) 
   }
 }
 
+int truncate_wal(sqlite3_file* file, sqlite3_int64 size) {
+  self(file).room = 0;  // not known
+  return Own<&sqlite3_io_methods::xTruncate>::after_writing(file, size);
+}
+
 /// Who lets go of the writer's lock has nothing left to write: others may write the same frames from now on. What is
 /// gathered here then was rolled back.
 int lock_shared(sqlite3_file* file, int first, int count, int flags) {
@@ -150,7 +179,7 @@ constexpr Methods kWalMethods = {
     .xClose = close,
     .xRead = Own<&Methods::xRead>::after_writing,
     .xWrite = write_wal,
-    .xTruncate = Own<&Methods::xTruncate>::after_writing,
+    .xTruncate = truncate_wal,
     .xSync = Own<&Methods::xSync>::after_writing,
     .xFileSize = Own<&Methods::xFileSize>::after_writing,
     .xLock = Own<&Methods::xLock>::after_writing,

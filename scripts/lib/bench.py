@@ -11,6 +11,7 @@ import sys
 import time
 
 from bench_client import deliver, imap, mail, smtp, support
+from bench_growth import measure_growth, plot
 from bench_relay import measure_relaying
 from bench_search import search
 
@@ -142,8 +143,10 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures this build of Postrider on this machine.")
     parser.add_argument("--seconds", type=float, default=5, help="of each inbound run (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--only", choices=("mailboxes", "relay"), help="one half of the measurements")
+    parser.add_argument("--only", choices=("mailboxes", "relay", "growth"), help="a part of the measurements; growth is in no other")
     parser.add_argument("--beside", choices=("postfix",), help="measure this one's relaying in the same run (Debian's package)")
+    parser.add_argument("--most", type=int, default=1_000_000, help="messages, accounts and recipients that growth goes to")
+    parser.add_argument("--plot", metavar="FILE", help="draw what growth has found, as an SVG")
     arguments = parser.parse_args()
     results = {}
 
@@ -152,9 +155,13 @@ def main():
         if not arguments.json:
             print(f"{name:38}", "  ".join(f"{key} {value}" for key, value in results[name].items()), flush=True)
 
-    if arguments.only != "relay":
+    if arguments.only == "growth":
+        curves = measure_growth(measure, arguments.seconds, arguments.most)
+        if arguments.plot:
+            plot(curves, arguments.plot)
+    if arguments.only in (None, "mailboxes"):
         measure_mailboxes(measure, arguments.seconds)
-    if arguments.only != "mailboxes":
+    if arguments.only in (None, "relay"):
         measure_relaying(measure, arguments.beside)
     if arguments.json:
         print(json.dumps(results, indent=1))

@@ -260,6 +260,8 @@ class Exchanger(Client):
                 here, there = self.choice.sample(("Pool", f'"Other users/{self.other}/Pool"'), 2)
                 if client.select(here)[0] != "OK" or client.uid("MOVE", "1:*", there)[0] != "OK":
                     self.stopping.wait(WAIT)
+                # Each time is a copy of each message, and what was moved is kept for a while: the disk is not endless.
+                self.stopping.wait(self.choice.random() * 0.2)
 
 
 class FarServer(socketserver.ThreadingTCPServer):

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
 
 #include "store/sqlite.h"
 #include "temp_state.h"
@@ -105,6 +106,21 @@ TEST(WalVfs, ADiskThatIsFullFailsTheCommitAndNothingElse) {
   EXPECT_TRUE(failed);
   EXPECT_EQ(digest(db), before);
   insert(db, 20);
+  EXPECT_EQ(digest_of_files(state, "a.db"), digest(db));
+}
+
+TEST(WalVfs, TheLogGrowsInStepsThatGrow) {
+  TempState state;
+  Database db(state.file("a.db"), OpenMode::create, Sync::normal);
+  db.execute(kTable);
+  std::set<uint64_t> sizes;
+  for (int commit = 0; commit < 500; ++commit) {
+    insert(db, 3'000);
+    sizes.insert(std::filesystem::file_size(state.file("a.db-wal")));
+  }
+  EXPECT_LE(sizes.size(), 20U);
+  EXPECT_GT(*sizes.rbegin(), 4U << 20);
+  for (uint64_t size : sizes) EXPECT_EQ(size % (32 << 10), 0U) << size;
   EXPECT_EQ(digest_of_files(state, "a.db"), digest(db));
 }
 
