@@ -172,9 +172,12 @@ Spool Spool::adopt(std::string path) {
 }
 
 std::string_view Spool::read_at(uint64_t offset, std::string& buffer) const {
-  if (whole_ != nullptr) return whole_->read_at(offset_ + offset, buffer).substr(0, size_ - offset);
-  if (file_ < 0) return std::string_view(memory_).substr(offset, kChunkSize);
-  size_t want = std::min<uint64_t>(kChunkSize, size_ - offset);
+  return read_at(offset, std::min<uint64_t>(kChunkSize, size_ - offset), buffer);
+}
+
+std::string_view Spool::read_at(uint64_t offset, size_t want, std::string& buffer) const {
+  if (whole_ != nullptr) return whole_->read_at(offset_ + offset, want, buffer);
+  if (file_ < 0) return std::string_view(memory_).substr(offset, want);
   buffer.resize(want);
   size_t have = 0;
   while (have < want) {

@@ -63,6 +63,8 @@ class Spool {
   std::string_view read_at(uint64_t offset, std::string& buffer) const;
 
  private:
+  std::string_view read_at(uint64_t offset, size_t want, std::string& buffer) const;
+
   std::shared_ptr<const Spool> whole_;  // where the octets are, when they are not here
   uint64_t offset_ = 0;                 // in whole_
   std::string directory_, memory_, path_;
