@@ -5,6 +5,7 @@
 
 #include "common/base/ascii.h"
 #include "store/edit_internal.h"
+#include "store/metrics.h"
 
 namespace postrider::store {
 namespace {
@@ -378,6 +379,7 @@ void Edit::write_log() {
 void Edit::commit() {
   write_log();
   transaction_->commit();
+  counted::account_commits.add();
   transaction_.reset();
   lock_.reset();
 }
