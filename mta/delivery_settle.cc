@@ -97,7 +97,8 @@ void Settler::settle(const store::QueuedMessage& message, std::span<const Attemp
   auto options = current();
   settled.updates.reserve(attempted.size());  // they are pointed to
   for (const Attempted& one : attempted) {
-    Decision decision = decide(one.outcome, message, *one.recipient, options->schedule, now, random_u64());
+    const uint64_t spread = options->spread ? options->spread(message, *one.recipient) : random_u64();
+    Decision decision = decide(one.outcome, message, *one.recipient, options->schedule, now, spread);
     store::RecipientUpdate* update = &settled.updates.emplace_back(update_of(message, one, decision, now));
     if (one.outcome.attempted || decision.next != Decision::Next::retry) {
       log_decision(message, one, decision);

@@ -27,6 +27,7 @@ Settler::Options settler_options(const QueueRunner::Options& options) {
   made.spool_directory = options.state + "/spool";
   made.schedule = options.schedule;
   made.signer = options.signer;
+  made.spread = options.spread;
   return made;
 }
 
@@ -96,6 +97,11 @@ void QueueRunner::configure(const Options& options) {
   settler_.configure(settler_options(options));
   std::lock_guard lock(mutex_);
   history_ = options.history;
+}
+
+bool QueueRunner::idle() {
+  std::lock_guard lock(mutex_);
+  return busy_since_ == Time() && !poked_ && pending_.empty() && updates_.empty() && reported_.empty();
 }
 
 std::string QueueRunner::trouble() {

@@ -45,6 +45,7 @@ class QueueRunner final : public Acceptor {
     Seconds history{14 * 86'400};  // how long the ledger is kept
     size_t deliverers = 2;
     Signer* signer = nullptr;  // of bounces; null: they go unsigned. Must outlive the runner
+    Spread spread;             // of retries; empty: chance
   };
 
   /// Opens the queue. Throws SqliteError. Everything must outlive the runner.
@@ -69,6 +70,8 @@ class QueueRunner final : public Acceptor {
   void configure(const Options& options);
   /// Looks at the queue and the clock again: somebody else has changed one of them.
   void wake();
+  /// Everything that was handed in is written, and the committer sleeps. From any thread.
+  bool idle();
   /// A sentence that says what keeps the committer from committing; empty: nothing. From any thread.
   std::string trouble();
   /// Flushed transactions so far: a measure of how well sessions share them. From any thread.
