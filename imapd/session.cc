@@ -271,6 +271,9 @@ Reply Session::failed(std::string_view verb, const store::SqliteError& error) co
   log_error("command_failed", {{"session", number_}, {"user", user_}, {"verb", verb}, {"error", error.what()}});
   std::string_view words = error.is_full() ? "The server's disk is full; nothing was changed. Please try again later."
                                            : "The mailbox cannot be reached at the moment. Please try again later.";
+  // It is seen already, by this session too; repeated it might be there twice.
+  if (dynamic_cast<const store::NotFlushed*>(&error) != nullptr)
+    words = "It was done, but the server's disk did not confirm it: a power failure may undo it. Look before you repeat it.";
   return Reply::no(words).code("UNAVAILABLE");
 }
 

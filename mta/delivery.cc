@@ -301,7 +301,12 @@ void LocalDelivery::add_deliverer_if_stuck() {
   if (no_more_threads_ || deliverers_.size() >= kMaxDeliverers || !queue_.is_stuck(kStuckWait)) return;
   log_warn("delivery_slow",
            {{"reason", "every deliverer waits for a slow account"}, {"deliverers", deliverers_.size() + 1}});
-  deliverers_.emplace_back([this] { run_deliverer(); });
+  try {
+    deliverers_.emplace_back([this] { run_deliverer(); });
+  } catch (const std::exception& error) {
+    // Those that there are go on, slowly; asked again a moment later.
+    log_error("no_thread", {{"for", "deliveries"}, {"reason", error.what()}});
+  }
 }
 
 bool LocalDelivery::flush_account(store::AccountId account) {

@@ -387,7 +387,12 @@ void Edit::commit() {
 Flushed Edit::commit_flushed() {
   commit();
   // The flush comes after the lock was given back: others may commit meanwhile, and one flush serves all of them.
-  return changed_ ? account_.flush() : Flushed();
+  if (!changed_) return Flushed();
+  try {
+    return account_.flush();
+  } catch (const SqliteError& error) {
+    throw NotFlushed(error);
+  }
 }
 
 std::vector<MailboxId> Edit::touched() const {

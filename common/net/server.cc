@@ -346,8 +346,15 @@ void Server::run() {
   };
   watch(std::make_unique<Watchdog>(std::move(contexts)));
   std::vector<std::thread> threads;
-  for (size_t i = 1; i < impl_->loops.size(); ++i) {
-    threads.emplace_back([context = &impl_->loops[i]->context] { context->run(); });
+  try {
+    for (size_t i = 1; i < impl_->loops.size(); ++i) {
+      threads.emplace_back([context = &impl_->loops[i]->context] { context->run(); });
+    }
+  } catch (...) {
+    impl_->stop_all();
+    for (std::thread& thread : threads) thread.join();
+    watch(nullptr);
+    throw;
   }
   impl_->loops.front()->context.run();
   for (std::thread& thread : threads) thread.join();

@@ -62,7 +62,7 @@ class Server {
   /// From any thread; for connections that come from now on.
   void set_limits(ConnectionLimits limits);
 
-  /// Runs the loops until stop(); this thread is loop 0.
+  /// Runs the loops until stop(); this thread is loop 0. Throws std::system_error where there is no thread for one.
   void run();
   /// From any thread, once: no new connections; Connection::drain() for every session (one that is between commands
   /// gets ConnectionEnded shutting_down, says goodbye and ends); after the grace period the rest is cut. run() returns
