@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/daemon/confine.h"
 #include "common/daemon/daemon_main.h"
+#include "common/daemon/figures.h"
 
 namespace postrider::imap {
 
@@ -58,6 +59,10 @@ Result<void> ImapDaemon::bind() {
     ++open;
   }
   if (open == 0) return failure("Every port is off (imap.port and imaps.port are 0); turn one on.");
+  if (config_.metrics.imapd_port == 0) return {};
+  auto monitor = Monitor::listen(config_.metrics, config_.metrics.imapd_port);
+  if (!monitor) return tl::unexpected(monitor.error());
+  monitor_ = std::move(*monitor);
   return {};
 }
 
@@ -91,8 +96,13 @@ void ImapDaemon::run() {
     if (port.number == 0) continue;
     log_info("listening", {{"role", port.name}, {"address", port.address}, {"port", port.number}});
   }
+  if (monitor_) {
+    watch_daemon(*monitor_, "imapd", config_.server.state, server_, *tls_);
+    monitor_->start();
+  }
   net::notify_service_manager("READY=1");
   server_.run();
+  if (monitor_) monitor_->stop();
   log_info("stopped", {});
 }
 
@@ -116,6 +126,8 @@ void ImapDaemon::reload() {
     log_error("reload_failed", {{"reason", used.error().message}});
   }
   set_log_level(config_.log.level);
+  set_log_format(config_.log.format_of());
+  if (monitor_) monitor_->configure(config_.metrics);
   server_.set_limits(limits());
   server_.set_proxies(proxies_of(config_));
   service_->set_config(config_);

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "common/config/load.h"
+#include "common/daemon/monitor.h"
 #include "common/daemon/pam_helper.h"
 #include "common/net/daemon.h"
 #include "common/net/server.h"
@@ -56,6 +57,7 @@ class ImapDaemon {
   std::unique_ptr<ImapService> service_;
   std::unique_ptr<store::Maintenance> maintenance_;
   bool stopping_ = false;
+  std::unique_ptr<Monitor> monitor_;  // null: nobody is told
 };
 
 }  // namespace postrider::imap

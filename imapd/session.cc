@@ -21,39 +21,39 @@ const Session::Command* Session::find_command(std::string_view verb) {
   constexpr unsigned kAlways = kNotAuthenticated | kAuthenticated | kSelected;
   constexpr unsigned kLoggedIn = kAuthenticated | kSelected;
   static constexpr Command kCommands[] = {
-      {"UID FETCH", &Session::fetch, kSelected, kUids},
-      {"FETCH", &Session::fetch, kSelected, kNumbers | kByNumber},
-      {"UID STORE", &Session::store, kSelected, kUids},
-      {"STORE", &Session::store, kSelected, kNumbers | kByNumber},
+      {"UID FETCH", &Session::fetch, kSelected, kUids, CommandKind::fetch},
+      {"FETCH", &Session::fetch, kSelected, kNumbers | kByNumber, CommandKind::fetch},
+      {"UID STORE", &Session::store, kSelected, kUids, CommandKind::store},
+      {"STORE", &Session::store, kSelected, kNumbers | kByNumber, CommandKind::store},
       {"NOOP", &Session::noop, kAlways, 0},
-      {"IDLE", &Session::idle, kLoggedIn, 0},
+      {"IDLE", &Session::idle, kLoggedIn, 0, CommandKind::idle},
       {"NOTIFY", &Session::notify, kLoggedIn, 0},
-      {"SELECT", &Session::select, kLoggedIn, 0},
-      {"STATUS", &Session::status, kLoggedIn, 0},
-      {"LIST", &Session::list, kLoggedIn, 0},
-      {"UID SEARCH", &Session::search, kSelected, kUids},
-      {"SEARCH", &Session::search, kSelected, kNumbers | kByNumber},
-      {"ESEARCH", &Session::multisearch, kLoggedIn, 0},
+      {"SELECT", &Session::select, kLoggedIn, 0, CommandKind::select},
+      {"STATUS", &Session::status, kLoggedIn, 0, CommandKind::list},
+      {"LIST", &Session::list, kLoggedIn, 0, CommandKind::list},
+      {"UID SEARCH", &Session::search, kSelected, kUids, CommandKind::search},
+      {"SEARCH", &Session::search, kSelected, kNumbers | kByNumber, CommandKind::search},
+      {"ESEARCH", &Session::multisearch, kLoggedIn, 0, CommandKind::search},
       {"UIDBATCHES", &Session::uid_batches, kSelected, 0},
       {"CANCELUPDATE", &Session::cancel_update, kSelected, 0},
-      {"UID SORT", &Session::sort, kSelected, kUids},
-      {"SORT", &Session::sort, kSelected, kNumbers | kByNumber},
-      {"UID THREAD", &Session::thread, kSelected, kUids},
-      {"THREAD", &Session::thread, kSelected, kNumbers | kByNumber},
-      {"UID COPY", &Session::copy, kSelected, kUids},
-      {"COPY", &Session::copy, kSelected, kByNumber},
-      {"UID MOVE", &Session::copy, kSelected, kUids | kMove},
-      {"MOVE", &Session::copy, kSelected, kMove | kByNumber},
-      {"UID EXPUNGE", &Session::expunge, kSelected, kUids},
-      {"APPEND", &Session::append, kLoggedIn, 0},
-      {"EXPUNGE", &Session::expunge, kSelected, 0},
+      {"UID SORT", &Session::sort, kSelected, kUids, CommandKind::search},
+      {"SORT", &Session::sort, kSelected, kNumbers | kByNumber, CommandKind::search},
+      {"UID THREAD", &Session::thread, kSelected, kUids, CommandKind::search},
+      {"THREAD", &Session::thread, kSelected, kNumbers | kByNumber, CommandKind::search},
+      {"UID COPY", &Session::copy, kSelected, kUids, CommandKind::copy},
+      {"COPY", &Session::copy, kSelected, kByNumber, CommandKind::copy},
+      {"UID MOVE", &Session::copy, kSelected, kUids | kMove, CommandKind::copy},
+      {"MOVE", &Session::copy, kSelected, kMove | kByNumber, CommandKind::copy},
+      {"UID EXPUNGE", &Session::expunge, kSelected, kUids, CommandKind::expunge},
+      {"APPEND", &Session::append, kLoggedIn, 0, CommandKind::append},
+      {"EXPUNGE", &Session::expunge, kSelected, 0, CommandKind::expunge},
       {"CLOSE", &Session::close, kSelected, kLeave},
       {"UNSELECT", &Session::unselect, kSelected, kLeave},
-      {"EXAMINE", &Session::select, kLoggedIn, kReadOnly},
+      {"EXAMINE", &Session::select, kLoggedIn, kReadOnly, CommandKind::select},
       {"CHECK", &Session::noop, kSelected, 0},
       {"CAPABILITY", &Session::capability, kAlways, 0},
-      {"LOGIN", &Session::login, kNotAuthenticated, 0},
-      {"AUTHENTICATE", &Session::authenticate, kNotAuthenticated, 0},
+      {"LOGIN", &Session::login, kNotAuthenticated, 0, CommandKind::login},
+      {"AUTHENTICATE", &Session::authenticate, kNotAuthenticated, 0, CommandKind::login},
       {"STARTTLS", &Session::starttls, kNotAuthenticated, 0},
       {"ID", &Session::id, kAlways, 0},
       {"ENABLE", &Session::enable, kLoggedIn, 0},
@@ -63,7 +63,7 @@ const Session::Command* Session::find_command(std::string_view verb) {
       {"NAMESPACE", &Session::list_namespaces, kLoggedIn, 0},
       {"LANGUAGE", &Session::language, kAlways, 0},
       {"COMPARATOR", &Session::comparator, kLoggedIn, 0},
-      {"LSUB", &Session::lsub, kLoggedIn, 0},
+      {"LSUB", &Session::lsub, kLoggedIn, 0, CommandKind::list},
       {"CREATE", &Session::create, kLoggedIn, 0},
       {"DELETE", &Session::delete_named, kLoggedIn, 0},
       {"RENAME", &Session::rename, kLoggedIn, 0},
@@ -241,8 +241,11 @@ asio::awaitable<void> Session::command() {
   } else if (uid_only_ && (known->flags & kByNumber) != 0) {
     reply = uid_required();
   } else {
+    const auto began = std::chrono::steady_clock::now();
     reply = co_await run_command(*known, cursor);
+    if (known->kind != CommandKind::idle) count_command(known->kind, began);
   }
+  count_reply(*reply);
   count_bad(*reply);
   if (!tag_.empty()) reply->append_to(out_, tag_);  // STARTTLS has answered already
 }
@@ -268,6 +271,9 @@ Reply Session::failed(std::string_view verb, const store::SqliteError& error) co
   log_error("command_failed", {{"session", number_}, {"user", user_}, {"verb", verb}, {"error", error.what()}});
   std::string_view words = error.is_full() ? "The server's disk is full; nothing was changed. Please try again later."
                                            : "The mailbox cannot be reached at the moment. Please try again later.";
+  // It is seen already, by this session too; repeated it might be there twice.
+  if (dynamic_cast<const store::NotFlushed*>(&error) != nullptr)
+    words = "It was done, but the server's disk did not confirm it: a power failure may undo it. Look before you repeat it.";
   return Reply::no(words).code("UNAVAILABLE");
 }
 

@@ -15,6 +15,7 @@
 #include "common/net/connection.h"
 #include "imapd/list.h"
 #include "imapd/message_limit.h"
+#include "imapd/metrics.h"
 #include "imapd/notify.h"
 #include "imapd/place.h"
 #include "imapd/proto/append_reader.h"
@@ -80,6 +81,7 @@ class Session final : public Listener {
     Handler handler;
     unsigned states;
     unsigned flags;
+    CommandKind kind = CommandKind::other;
   };
   static const Command* find_command(std::string_view verb);
   bool has_flag(unsigned flag) const { return (command_flags_ & flag) != 0; }

@@ -47,6 +47,7 @@ struct Session::Upload {
 /// A command whose text ends at the literal of a message.
 asio::awaitable<void> Session::message_command() {
   ++commands_;
+  const auto began = std::chrono::steady_clock::now();
   config_ = services_.config.get();
   command_flags_ = 0;
   Cursor cursor(framer_.text(), utf8_);
@@ -69,6 +70,8 @@ asio::awaitable<void> Session::message_command() {
   } catch (const store::SqliteError& error) {
     reply = failed(verb, error);
   }
+  count_command(CommandKind::append, began);
+  count_reply(*reply);
   if (!tag_.empty()) reply->append_to(out_, tag_);  // else the answer is there, with the goodbye
 }
 

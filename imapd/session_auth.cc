@@ -4,13 +4,14 @@
 
 #include "common/base/ascii.h"
 #include "common/base/log.h"
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 #include "common/net/address_limits.h"
 #include "common/sasl/answer_time.h"
 #include "common/sasl/app_password.h"
 #include "common/sasl/authenticator.h"
 #include "imapd/proto/list_pattern.h"
 #include "imapd/session.h"
+#include "store/metrics.h"
 
 namespace postrider::imap {
 namespace {
@@ -219,6 +220,7 @@ asio::awaitable<std::optional<Reply>> Session::banned(std::string user) {
   }
   auto until = guard.banned_until(net::network_of(connection_->remote_address()), with_domain(user));
   if (!until) co_return std::nullopt;
+  store::counted::logins[store::counted::kLoginBanned].add();
   Reply reply = Reply::no(store::ban_sentence(*until, services_.clock.unix_time()));
   co_return reply.code("LIMIT");
 }
@@ -292,6 +294,7 @@ Reply Session::logged_in(store::AccountInfo account, uint64_t version) {
   directory_version_ = version;
   account_ = std::move(account);
   state_ = kAuthenticated;
+  store::counted::logins[store::counted::kLoginOk].add();
   framer_.set_limits(kLimitsAfterLogin);
   return Reply::ok("Welcome.").code("CAPABILITY " + capabilities());
 }
@@ -322,6 +325,7 @@ asio::awaitable<bool> Session::still_welcome() {
 }
 
 asio::awaitable<Reply> Session::login_failed() {
+  store::counted::logins[store::counted::kLoginFailed].add();
   log_info("login_failed", {{"session", number_}, {"user", user_}, {"remote", connection_->remote_address()}});
   auto note = [&guard = services_.guard, address = net::network_of(connection_->remote_address()),
                user = with_domain(user_)] { guard.failed(address, user); };

@@ -7,7 +7,10 @@
 #include "common/base/log.h"
 #include "common/daemon/confine.h"
 #include "common/daemon/daemon_main.h"
+#include "common/daemon/figures.h"
 #include "mta/filter_changes.h"
+#include "mta/metrics.h"
+#include "mta/queue_figures.h"
 #include "mta/relay.h"
 #include "mta/relay_dns.h"
 
@@ -136,7 +139,22 @@ store::Maintenance::Options MtaDaemon::maintenance_options() {
   options.audit_interval = config_.audit.interval;
   options.state = config_.server.state;
   options.audit.history = config_.queue.history;
+  options.audited = [this](const store::AuditCounts& counts) {
+    counted::audit_findings.set(counts.findings);
+    counted::audit_messages.set(counts.messages);
+    counted::audit_time.set(clock_.unix_time());
+  };
   return options;
+}
+
+void MtaDaemon::start_monitor() {
+  if (!monitor_) return;
+  counted::audit_findings.set(-1);
+  watch_daemon(*monitor_, "mta", config_.server.state, server_, *tls_);
+  auto figures = std::make_shared<QueueFigures>(config_.server.state, clock_);
+  monitor_->add([figures](metrics::Page& page) { figures->show(page); });
+  monitor_->add("queue", [this] { return queue_->trouble(); });
+  monitor_->start();
 }
 
 Result<void> MtaDaemon::open() {
@@ -180,6 +198,11 @@ Result<void> MtaDaemon::listen() {
     ++open;
   }
   if (open == 0) return failure("Every port is off (smtp.port, submission.port, submissions.port are 0); turn one on.");
+  if (config_.metrics.mta_port != 0) {
+    auto monitor = Monitor::listen(config_.metrics, config_.metrics.mta_port);
+    if (!monitor) return tl::unexpected(monitor.error());
+    monitor_ = std::move(*monitor);
+  }
   return listen_for_policies();
 }
 
@@ -274,8 +297,10 @@ void MtaDaemon::run() {
     if (port.number == 0) continue;
     log_info("listening", {{"role", to_string(port.role)}, {"address", port.address}, {"port", port.number}});
   }
+  start_monitor();
   net::notify_service_manager("READY=1");
   server_.run();
+  if (monitor_) monitor_->stop();
   rounds_->stop();
   try {
     reporter_->write();
@@ -313,6 +338,8 @@ void MtaDaemon::reload() {
     log_error("reload_failed", {{"reason", used.error().message}});
   }
   set_log_level(config_.log.level);
+  set_log_format(config_.log.format_of());
+  if (monitor_) monitor_->configure(config_.metrics);
   accounts_->limit_messages(config_.store.max_messages);
   server_.set_limits(limits());
   server_.set_proxies(proxies_of(config_));

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "common/config/load.h"
+#include "common/daemon/monitor.h"
 #include "common/daemon/pam_helper.h"
 #include "common/net/daemon.h"
 #include "common/net/hint.h"
@@ -68,6 +69,7 @@ class MtaDaemon {
   OwnMail own_mail();
   ReportIdentity report_identity();
   void start_rounds();
+  void start_monitor();
   store::Maintenance::Options maintenance_options();
   net::ConnectionLimits limits() const;
   std::vector<Port> ports() const;
@@ -103,7 +105,8 @@ class MtaDaemon {
   std::unique_ptr<Router> rounds_router_;
   std::unique_ptr<StsPolicies> idle_policies_;
   std::unique_ptr<KeyRotation> key_rotation_;
-  std::mutex mutex_;  // of config_, once there are threads
+  std::unique_ptr<Monitor> monitor_;  // null: nobody is told
+  std::mutex mutex_;                  // of config_, once there are threads
   bool stopping_ = false;
 };
 

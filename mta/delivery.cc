@@ -8,6 +8,7 @@
 #include "common/base/priority.h"
 #include "common/mail/address.h"
 #include "common/mail/trace.h"
+#include "mta/metrics.h"
 
 namespace postrider {
 namespace {
@@ -238,6 +239,7 @@ void LocalDelivery::finish(store::AccountId account, std::span<const Delivery> d
                            std::span<const Outcome> outcomes) {
   Settlement failures;
   std::vector<Unflushed> written;
+  const auto now = std::chrono::steady_clock::now();
   for (size_t i = 0; i < deliveries.size(); ++i) {
     const Delivery& delivery = deliveries[i];
     if (!outcomes[i].is_success()) {
@@ -246,6 +248,7 @@ void LocalDelivery::finish(store::AccountId account, std::span<const Delivery> d
       settler_.settle(delivery.message->message(), {&attempted, 1}, failures);
       continue;
     }
+    counted::delivery_seconds.observe(now - delivery.message->since());
     Unflushed& unflushed = written.emplace_back();
     unflushed.update.message = delivery.message->message().id;
     unflushed.update.number = delivery.to().number;
@@ -256,6 +259,7 @@ void LocalDelivery::finish(store::AccountId account, std::span<const Delivery> d
     if (wants_success_report(delivery)) {
       unflushed.reported = delivery;
     } else {
+      counted::recipients[counted::kDelivered].add();
       log_info("delivered", {{"msg", store::queue_id_text(unflushed.update.message)}, {"to", delivery.to().address}});
     }
   }
@@ -297,7 +301,12 @@ void LocalDelivery::add_deliverer_if_stuck() {
   if (no_more_threads_ || deliverers_.size() >= kMaxDeliverers || !queue_.is_stuck(kStuckWait)) return;
   log_warn("delivery_slow",
            {{"reason", "every deliverer waits for a slow account"}, {"deliverers", deliverers_.size() + 1}});
-  deliverers_.emplace_back([this] { run_deliverer(); });
+  try {
+    deliverers_.emplace_back([this] { run_deliverer(); });
+  } catch (const std::exception& error) {
+    // Those that there are go on, slowly; asked again a moment later.
+    log_error("no_thread", {{"for", "deliveries"}, {"reason", error.what()}});
+  }
 }
 
 bool LocalDelivery::flush_account(store::AccountId account) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -46,6 +47,8 @@ class MessageInHand {
   MessageInHand& operator=(const MessageInHand&) = delete;
 
   const store::QueuedMessage& message() const { return message_; }
+  /// When it came into hand.
+  std::chrono::steady_clock::time_point since() const { return since_; }
 
   /// Says, as long as the mark lives, that this process is at the message: for that account, or for other servers (0).
   [[nodiscard]] AttemptMark begin_attempt(store::AccountId account) const {
@@ -71,6 +74,7 @@ class MessageInHand {
   MemoryBudget& budget_;
   AttemptMarks* const marks_;
   const uint64_t octets_;
+  const std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
   std::once_flag once_;
   store::PreparedMessage prepared_;
 };

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/mail/address.h"
+#include "mta/metrics.h"
 
 namespace postrider {
 namespace {
@@ -30,6 +31,13 @@ void log_decision(const store::QueuedMessage& message, const Attempted& attempte
           "failed",
           {{"msg", id}, {"to", to}, {"host", outcome.remote}, {"reply", outcome.reply}, {"expired", decision.expired}});
   }
+}
+
+void count_decision(const Outcome& outcome, const Decision& decision) {
+  size_t what = counted::kReturned;
+  if (decision.next == Decision::Next::retry) what = counted::kDeferred;
+  if (outcome.is_success()) what = outcome.kind == Outcome::Kind::delivered ? counted::kDelivered : counted::kRelayed;
+  counted::recipients[what].add();
 }
 
 store::Ending ending_of(const Outcome& outcome) {
@@ -89,9 +97,13 @@ void Settler::settle(const store::QueuedMessage& message, std::span<const Attemp
   auto options = current();
   settled.updates.reserve(attempted.size());  // they are pointed to
   for (const Attempted& one : attempted) {
-    Decision decision = decide(one.outcome, message, *one.recipient, options->schedule, now, random_u64());
+    const uint64_t spread = options->spread ? options->spread(message, *one.recipient) : random_u64();
+    Decision decision = decide(one.outcome, message, *one.recipient, options->schedule, now, spread);
     store::RecipientUpdate* update = &settled.updates.emplace_back(update_of(message, one, decision, now));
-    if (one.outcome.attempted || decision.next != Decision::Next::retry) log_decision(message, one, decision);
+    if (one.outcome.attempted || decision.next != Decision::Next::retry) {
+      log_decision(message, one, decision);
+      count_decision(one.outcome, decision);
+    }
     if (decision.next == Decision::Next::bounce) failed.push_back({one, decision.expired, update});
     if (decision.warn) delayed.push_back({one, false, update});
     if (one.outcome.kind == Outcome::Kind::delivered) delivered.push_back({one, false, update});
@@ -192,6 +204,7 @@ store::QueueId Settler::send(const store::QueuedMessage& original, Report report
   body.sync();
   message.body = std::make_shared<const store::Spool>(std::move(body));
   log_info("report", {{"msg", report.id}, {"about", id}, {"to", report.to}, {"double", report.double_bounce}});
+  counted::messages_accepted[counted::kFromReports].add();
   settlement.reports.push_back(std::move(message));
   return settlement.reports.back().id;
 }

@@ -27,6 +27,9 @@ struct Settlement {
   bool empty() const { return updates.empty() && reports.empty(); }
 };
 
+/// What spreads retries of that recipient; see decide().
+using Spread = std::function<uint64_t(const store::QueuedMessage& message, const store::QueuedRecipient& recipient)>;
+
 struct Attempted {
   const store::QueuedRecipient* recipient = nullptr;  // of the message
   Outcome outcome;
@@ -39,6 +42,7 @@ class Settler {
     std::string spool_directory;  // for reports, which in fact stay in memory
     Schedule schedule;
     Signer* signer = nullptr;  // of reports; null: they go unsigned
+    Spread spread;             // empty: chance
   };
 
   /// next_id: ids for reports; from any thread.

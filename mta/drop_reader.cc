@@ -23,6 +23,7 @@
 #include "common/mail/header.h"
 #include "mta/filter_changes.h"
 #include "mta/forwarding.h"
+#include "mta/metrics.h"
 
 namespace postrider {
 namespace {
@@ -264,6 +265,7 @@ DropReader::Taken DropReader::enqueue(const std::string& name, store::QueuedMess
     log_warn("drop_not_accepted", {{"file", name}, {"reason", acceptance.error().detail}});
     return Taken::later;
   }
+  counted::messages_accepted[counted::kFromMachine].add();
   std::filesystem::remove(folder_ + "/" + name);
   return Taken::yes;
 }

@@ -34,8 +34,11 @@ Decision decide(const Outcome& outcome, const store::QueuedMessage& message, con
   int64_t spread = random == 0 ? 0 : static_cast<int64_t>(random % static_cast<uint64_t>(interval / 10 + 1));
   UnixTime at = outcome.not_before != 0 ? outcome.not_before : now + interval + spread;
   decision.at = std::min(std::max(at, now), end);
-  UnixTime warn_at = message.accepted + schedule.delay_warning.count();
-  decision.warn = schedule.delay_warning.count() > 0 && now >= warn_at && wants_delay_report(message, recipient);
+  if (schedule.delay_warning.count() == 0 || !wants_delay_report(message, recipient)) return decision;
+  const UnixTime warn_at = message.accepted + schedule.delay_warning.count();
+  decision.warn = now >= warn_at;
+  // A long interval must not make the warning come late.
+  if (!decision.warn) decision.at = std::min(decision.at, warn_at);
   return decision;
 }
 

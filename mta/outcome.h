@@ -60,7 +60,7 @@ struct Decision {
   Next next = Next::end;
   UnixTime at = 0;       // retry: when
   bool expired = false;  // bounce: it might have gone yet, but its time is over
-  bool warn = false;     // retry: its sender is to be told now
+  bool warn = false;     // retry: its sender is to be told now; an attempt is made when that is due
 };
 
 /// attempts and warned are read from recipient, as they were before this attempt. The last attempt is made when the

@@ -1,11 +1,14 @@
 #include "mta/queue_runner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
 #include "common/base/log.h"
 #include "common/base/priority.h"
+#include "mta/metrics.h"
 
 namespace postrider {
 namespace {
@@ -14,6 +17,9 @@ namespace {
 constexpr std::chrono::minutes kMaxSleep{10};
 // How long updates wait after the disk refused them.
 constexpr std::chrono::seconds kTroublePause{1};
+// A transaction that takes longer is trouble; one that failed is so for a while.
+constexpr std::chrono::seconds kSlowCommit{30};
+constexpr std::chrono::seconds kFailureRemembered{60};
 
 Settler::Options settler_options(const QueueRunner::Options& options) {
   Settler::Options made;
@@ -21,6 +27,7 @@ Settler::Options settler_options(const QueueRunner::Options& options) {
   made.spool_directory = options.state + "/spool";
   made.schedule = options.schedule;
   made.signer = options.signer;
+  made.spread = options.spread;
   return made;
 }
 
@@ -90,6 +97,35 @@ void QueueRunner::configure(const Options& options) {
   settler_.configure(settler_options(options));
   std::lock_guard lock(mutex_);
   history_ = options.history;
+}
+
+bool QueueRunner::idle() {
+  std::lock_guard lock(mutex_);
+  return busy_since_ == Time() && !poked_ && pending_.empty() && updates_.empty() && reported_.empty();
+}
+
+std::string QueueRunner::trouble() {
+  std::lock_guard lock(mutex_);
+  const Time now = std::chrono::steady_clock::now();
+  if (busy_since_ != Time() && now - busy_since_ > kSlowCommit) {
+    return fmt::format("The owner of the queue has been at one transaction for {} s; look at the disk.",
+                       std::chrono::duration_cast<std::chrono::seconds>(now - busy_since_).count());
+  }
+  if (failed_at_ != Time() && now - failed_at_ < kFailureRemembered)
+    return fmt::format("The queue could not be written: {}. Look at the disk.", failure_);
+  return {};
+}
+
+void QueueRunner::note_trouble(const store::SqliteError& error) {
+  log_error("queue_trouble", {{"reason", error.what()}});
+  std::lock_guard lock(mutex_);
+  failed_at_ = std::chrono::steady_clock::now();
+  failure_ = error.what();
+}
+
+void QueueRunner::note_success() {
+  std::lock_guard lock(mutex_);
+  failed_at_ = Time();
 }
 
 void QueueRunner::wake() {
@@ -162,13 +198,13 @@ void QueueRunner::run() {
       forget_some();
       queue_.checkpoint_if_grown();
     } catch (const store::SqliteError& error) {
-      log_error("queue_trouble", {{"reason", error.what()}});  // next_wake() looks again after a pause
+      note_trouble(error);  // next_wake() looks again after a pause
     }
   } while (wait_for_work(group));
   try {
     queue_.hand_back();
   } catch (const store::SqliteError& error) {
-    log_error("queue_trouble", {{"reason", error.what()}});
+    note_trouble(error);
   }
 }
 
@@ -186,12 +222,14 @@ bool QueueRunner::wait_for_work(Group& group) {
     auto deadline = next_wake();
     lock.lock();
     if (waits_for_disk && (!deadline || *deadline > updates_not_before_)) deadline = updates_not_before_;
+    busy_since_ = Time();
     if (deadline) {
       wake_.wait_until(lock, *deadline, ready);
     } else {
       wake_.wait(lock, ready);
     }
   }
+  busy_since_ = std::chrono::steady_clock::now();
   poked_ = false;
   bool with_updates = has_updates();
   take_group(group);
@@ -226,7 +264,7 @@ std::optional<std::chrono::steady_clock::time_point> QueueRunner::next_wake() {
       if (remote && (!due || *remote < *due)) due = remote;
     }
   } catch (const store::SqliteError& error) {
-    log_error("queue_trouble", {{"reason", error.what()}});
+    note_trouble(error);
     return std::chrono::steady_clock::now() + kTroublePause;
   }
   if (!due) return next_forget_;
@@ -254,8 +292,9 @@ void QueueRunner::commit(Group group) {
   if (group.accepted.empty() && group.reported.empty()) {
     try {
       queue_.update(group.updates);
+      note_success();
     } catch (const store::SqliteError& error) {
-      log_error("queue_trouble", {{"reason", error.what()}});
+      note_trouble(error);
       put_back(std::move(group));
     }
     return;
@@ -264,9 +303,10 @@ void QueueRunner::commit(Group group) {
     complete_taken(group);
     if (group.accepted.empty() && group.reported.empty() && group.updates.empty()) return;
     store::Flushed flushed = commit_group(group);
+    note_success();
     for (Pending& pending : group.accepted) pending.complete(flushed);
   } catch (const store::SqliteError& error) {
-    log_error("queue_trouble", {{"reason", error.what()}});
+    note_trouble(error);
     if (!error.is_full() && group.accepted.size() > 1) {
       commit_one_by_one(std::move(group));
       return;
@@ -306,6 +346,8 @@ store::Flushed QueueRunner::commit_group(Group& group) {
     }
     with_reports.insert(with_reports.end(), settlement.updates.begin(), settlement.updates.end());
   }
+  counted::group_messages.observe(accepted.size());
+  const metrics::Timing timing(counted::commit_seconds[0]);
   if (with_reports.empty()) return queue_.commit(accepted, group.updates);
   with_reports.insert(with_reports.end(), group.updates.begin(), group.updates.end());
   return queue_.commit(accepted, with_reports);

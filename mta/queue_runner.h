@@ -45,6 +45,7 @@ class QueueRunner final : public Acceptor {
     Seconds history{14 * 86'400};  // how long the ledger is kept
     size_t deliverers = 2;
     Signer* signer = nullptr;  // of bounces; null: they go unsigned. Must outlive the runner
+    Spread spread;             // of retries; empty: chance
   };
 
   /// Opens the queue. Throws SqliteError. Everything must outlive the runner.
@@ -69,6 +70,10 @@ class QueueRunner final : public Acceptor {
   void configure(const Options& options);
   /// Looks at the queue and the clock again: somebody else has changed one of them.
   void wake();
+  /// Everything that was handed in is written, and the committer sleeps. From any thread.
+  bool idle();
+  /// A sentence that says what keeps the committer from committing; empty: nothing. From any thread.
+  std::string trouble();
   /// Flushed transactions so far: a measure of how well sessions share them. From any thread.
   uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
 
@@ -93,6 +98,8 @@ class QueueRunner final : public Acceptor {
   };
 
   void hand_in(Pending pending);
+  void note_trouble(const store::SqliteError& error);
+  void note_success();
   void run();
   bool wait_for_work(Group& group);
   void take_group(Group& group);
@@ -125,6 +132,10 @@ class QueueRunner final : public Acceptor {
   bool closed_ = true;
   bool stopping_ = false;
   std::atomic<uint64_t> commits_ = 0;
+  using Time = std::chrono::steady_clock::time_point;
+  Time busy_since_;  // when the committer began its round; nothing: it sleeps
+  Time failed_at_;   // the last one that failed, unless one has succeeded since
+  std::string failure_;
 
   AttemptMarks marks_;  // outlives what is in hand
   // From here on what may call wake() while it goes away.

@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/smtp/reply.h"
+#include "mta/metrics.h"
 #include "mta/queue_runner.h"
 
 namespace postrider {
@@ -108,6 +109,7 @@ void QueueRunner::grant_wishes(store::QueuedMessage& message) {
     update.attempted = false;
     update.time = clock_.unix_time();
     update.ending = store::Ending::removed;
+    counted::recipients[counted::kRemoved].add();
     log_info("removed", {{"msg", store::queue_id_text(message.id)}, {"to", recipient.address}});
   }
   if (!bounced.empty()) settler_.settle(message, bounced, settlement);

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "common/base/ascii.h"
+#include "common/base/utf8.h"
 #include "common/mail/address.h"
 #include "common/mail/downgrade.h"
 #include "common/mail/header.h"
-#include "common/mail/utf8.h"
 #include "store/convert.h"
 
 namespace postrider {

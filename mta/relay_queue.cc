@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "mta/metrics.h"
 #include "mta/relay_destination.h"
 
 namespace postrider {
@@ -16,6 +17,10 @@ namespace {
 std::string key_of(const std::string& route, TlsNeed need) {
   if (need == TlsNeed::as_policy) return route;
   return route + (need == TlsNeed::required ? "|REQUIRETLS" : "|TLS waived");
+}
+
+bool any_success(const std::vector<Outcome>& outcomes) {
+  return std::any_of(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) { return outcome.is_success(); });
 }
 
 }  // namespace
@@ -151,6 +156,7 @@ void RelayQueue::staff(const DestinationPtr& destination) {
     return;
   }
   ++connections_;
+  counted::relay_connections.add(1);
   ++destination->workers;
   asio::co_spawn(loop_, work_for(destination), [this, destination](const std::exception_ptr& error) {
     if (error) log_error("relay_worker_failed", {{"destination", destination->key}});
@@ -170,6 +176,7 @@ void RelayQueue::send_idle_away() {
 
 void RelayQueue::worker_ended(const DestinationPtr& destination) {
   --connections_;
+  counted::relay_connections.add(-1);
   --destination->workers;
   while (!starved_.empty() && connections_ < limits_.connections) {
     DestinationPtr next = std::move(starved_.front());
@@ -199,12 +206,14 @@ asio::awaitable<void> RelayQueue::work_for(DestinationPtr destination) {
     Work work = destination->take();
     AttemptMark mark = work.message->begin_attempt(0);
     std::vector<Outcome> outcomes;
+    const auto began = std::chrono::steady_clock::now();
     try {
       outcomes = co_await link->attempt(work.route, work.message->message(), work.recipients);
     } catch (const std::exception& error) {
       log_error("relay_attempt_failed", {{"destination", destination->key}, {"reason", error.what()}});
       outcomes.assign(work.recipients.size(), Outcome::temporary("4.3.0", "This server was short of something"));
     }
+    if (any_success(outcomes)) counted::relay_seconds.observe(std::chrono::steady_clock::now() - began);
     attempted(*destination, work, std::move(outcomes));
     if (destination->waiting.size() > 1) staff(destination);  // one of them is this worker's
     if (destination->workers > allowed(*destination)) break;
@@ -255,8 +264,7 @@ asio::awaitable<void> RelayQueue::keep_pace(DestinationPtr destination) {
 void RelayQueue::attempted(Destination& destination, const Work& work, std::vector<Outcome> outcomes) {
   bool unreachable = std::any_of(outcomes.begin(), outcomes.end(),
                                  [](const Outcome& outcome) { return outcome.kind == Outcome::Kind::unreachable; });
-  bool taken =
-      std::any_of(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) { return outcome.is_success(); });
+  bool taken = any_success(outcomes);
   bool deferred = std::any_of(outcomes.begin(), outcomes.end(),
                               [](const Outcome& outcome) { return outcome.kind == Outcome::Kind::temporary; });
   if (unreachable) declare_dead(destination, outcomes);
@@ -291,6 +299,7 @@ void RelayQueue::declare_dead(Destination& destination, std::vector<Outcome>& ou
     outcome.not_before = destination.dead_until;  // this message is the next probe
   }
   destination.reason.attempted = false;
+  counted::destinations_dead.add();
   log_info("destination_dead", {{"destination", destination.key},
                                 {"failures", destination.failures},
                                 {"until", destination.dead_until},

@@ -6,6 +6,7 @@
 #include "common/sasl/answer_time.h"
 #include "common/sasl/app_password.h"
 #include "mta/session.h"
+#include "store/metrics.h"
 
 namespace postrider {
 
@@ -131,11 +132,13 @@ asio::awaitable<std::optional<Reply>> Session::banned(std::string user) {
   }
   const auto until = guard.banned_until(net::network_of(connection_->remote_address()), with_domain(user));
   if (!until) co_return std::nullopt;
+  store::counted::logins[store::counted::kLoginBanned].add();
   co_return Reply(454, status::kPolicyTemporary, store::ban_sentence(*until, service_.clock.unix_time()));
 }
 
 /// The same for everybody: counted, and answered after a while, so that guessing takes time.
 asio::awaitable<void> Session::note_failure() {
+  store::counted::logins[store::counted::kLoginFailed].add();
   log_info("login_failed", {{"connection", number_}, {"client", connection_->remote_address()}, {"user", tried_user_}});
   auto note = [&guard = service_.guard, address = net::network_of(connection_->remote_address()),
                user = with_domain(tried_user_)] { guard.failed(address, user); };
@@ -146,6 +149,7 @@ asio::awaitable<void> Session::note_failure() {
 }
 
 asio::awaitable<void> Session::note_success() {
+  store::counted::logins[store::counted::kLoginOk].add();
   const std::string address = net::network_of(connection_->remote_address());
   if (service_.guard.is_noted(address, account_->address)) co_return;
   auto note = [&guard = service_.guard, address, user = account_->address] { guard.succeeded(address, user); };

@@ -13,6 +13,7 @@
 #include "mta/client_checks.h"
 #include "mta/filter_changes.h"
 #include "mta/forwarding.h"
+#include "mta/metrics.h"
 #include "mta/report_reader.h"
 #include "mta/session.h"
 #include "mta/session_rules.h"
@@ -307,6 +308,7 @@ void Session::check_circles() {
 
 /// The whole message is here: the last of it is stored, and it is handed over unless something is wrong with it.
 asio::awaitable<void> Session::finish_message() {
+  const auto whole = std::chrono::steady_clock::now();
   const auto message = transaction_->message;
   if (!message->refusal()) check_room();
   if (!message->refusal()) co_await store_tail();
@@ -332,7 +334,9 @@ asio::awaitable<void> Session::finish_message() {
                               {"reply", message->refusal()->text}});
     reply(*message->refusal());
   } else {
+    const uint64_t accepted = accepted_messages_;
     co_await hand_over();
+    if (accepted_messages_ != accepted) counted::accept_seconds.observe(std::chrono::steady_clock::now() - whole);
   }
   transaction_.reset();
 }
@@ -385,6 +389,8 @@ asio::awaitable<void> Session::hand_over() {
   const uint64_t size = transaction.message->size();
   ++accepted_messages_;
   octets_ += size;
+  counted::messages_accepted[static_cast<size_t>(role_)].add();
+  counted::octets_accepted.add(size);
   errors_ = 0;
   idle_commands_ = 0;
   log_info("accepted", {{"id", id},

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "mta/metrics.h"
 #include "mta/session.h"
 
 namespace postrider {
@@ -8,6 +9,7 @@ void Session::reply(const smtp::Reply& reply) {
   std::string text;
   smtp::append_reply(text, reply);
   connection_->queue(text);
+  if (reply.is_failure()) counted::refusal(reply.code, reply.status).add();
   if (reply.is_failure() && reply.code != 450) count_error();  // 450: to come again is no mistake of the client
 }
 
@@ -16,7 +18,9 @@ void Session::reply(int code, smtp::status::Code status, std::string_view line) 
   text.reserve(line.size() + 12);
   smtp::append_reply(text, code, status, line);
   connection_->queue(text);
-  if (code >= 400) count_error();
+  if (code < 400) return;
+  counted::refusal(code, status).add();
+  count_error();
 }
 
 /// The only way to the 250 that takes over responsibility: it wants to be shown that the message is on disk.
@@ -28,6 +32,7 @@ void Session::end_with(int code, smtp::status::Code status, std::string_view lin
   std::string text;
   smtp::append_reply(text, code, status, line);
   connection_->queue(text);
+  if (code >= 400) counted::refusal(code, status).add();
   ending_ = true;
   end_reason_ = line;
 }

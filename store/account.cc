@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "store/account_schema.h"
+#include "store/metrics.h"
 #include "store/reader_seen.h"
 #include "store/writer_lock.h"
 
@@ -421,6 +422,7 @@ void Account::scan_kept(const std::function<bool(const KeptMessage&)>& visit) {
 }
 
 Flushed Account::flush() {
+  const metrics::Timing timing(counted::account_flush_seconds[0]);
   database_.flush();
   return Flushed();
 }

@@ -321,7 +321,7 @@ class Edit {
 
   /// Visible to everybody; durable after the next flush only.
   void commit();
-  /// Visible and durable.
+  /// Visible and durable. Throws NotFlushed where it is committed and the disk fails.
   Flushed commit_flushed();
 
   ModSeq modseq() const { return modseq_; }

@@ -5,6 +5,7 @@
 
 #include "common/base/ascii.h"
 #include "store/edit_internal.h"
+#include "store/metrics.h"
 
 namespace postrider::store {
 namespace {
@@ -378,6 +379,7 @@ void Edit::write_log() {
 void Edit::commit() {
   write_log();
   transaction_->commit();
+  counted::account_commits.add();
   transaction_.reset();
   lock_.reset();
 }
@@ -385,7 +387,12 @@ void Edit::commit() {
 Flushed Edit::commit_flushed() {
   commit();
   // The flush comes after the lock was given back: others may commit meanwhile, and one flush serves all of them.
-  return changed_ ? account_.flush() : Flushed();
+  if (!changed_) return Flushed();
+  try {
+    return account_.flush();
+  } catch (const SqliteError& error) {
+    throw NotFlushed(error);
+  }
 }
 
 std::vector<MailboxId> Edit::touched() const {

@@ -213,6 +213,19 @@ QueueSummary Queue::summary() {
     Rows rows(database_.prepare("SELECT sum(hold = 1), sum(hold = 2) FROM recipient WHERE hold <> 0"));
     if (rows.next()) summary.held = rows->integer(0), summary.set_aside = rows->integer(1);
   }
+  // Each by an index that has nothing else.
+  const auto count = [&](std::string_view sql) {
+    Rows rows(database_.prepare(sql));
+    return rows.next() ? rows->integer(0) : 0;
+  };
+  summary.here = count(
+      "SELECT count(*) FROM recipient INDEXED BY recipient_local"
+      " WHERE next_attempt IS NOT NULL AND account <> 0 AND hold = 0");
+  summary.elsewhere = count(
+      "SELECT count(*) FROM recipient INDEXED BY recipient_remote"
+      " WHERE next_attempt IS NOT NULL AND account = 0 AND hold = 0");
+  summary.in_hand = summary.recipients - summary.here - summary.elsewhere -
+                    count("SELECT count(*) FROM recipient WHERE hold <> 0 AND next_attempt IS NOT NULL");
   {
     Rows rows(database_.prepare("SELECT accepted FROM message ORDER BY id LIMIT 1"));
     if (rows.next()) summary.oldest = rows->integer(0);

@@ -60,6 +60,9 @@ struct QueueSummary {
   int64_t recipients = 0;
   int64_t held = 0;        // recipients, by an administrator
   int64_t set_aside = 0;   // recipients, Hold::crashes
+  int64_t here = 0;        // recipients that wait for a mailbox here
+  int64_t elsewhere = 0;   // recipients that wait for another server
+  int64_t in_hand = 0;     // recipients
   UnixTime oldest = 0;     // when the oldest message was accepted; 0: none
   UnixTime first_due = 0;  // the earliest next attempt; 0: none
 };

@@ -219,13 +219,31 @@ void Database::set_user_version(int64_t version) {
   execute(fmt::format("PRAGMA user_version={}", version));
 }
 
-void Database::flush() {
+namespace {
+
+int flush_wal(sqlite3* db) {
   sqlite3_file* file = nullptr;
-  sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
   if (file == nullptr || file->pMethods == nullptr)
-    return;  // no WAL was opened: nothing was written through this handle
-  int code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
-  if (code != SQLITE_OK) throw SqliteError(code, fmt::format("{}-wal: cannot flush ({})", path_, sqlite3_errstr(code)));
+    return SQLITE_OK;  // no WAL was opened: nothing was written through this handle
+  return file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+}
+
+}  // namespace
+
+void Database::flush() {
+  const int code = distrusts_wal_ ? SQLITE_IOERR_FSYNC : flush_wal(db_);
+  if (code == SQLITE_OK) return;
+  // What could not be written the system may forget, and say of the next flush that all is well; and whatever comes
+  // behind the hole in the log would be lost with it. So all of it is written once more, and the log begins anew.
+  distrusts_wal_ = !rewrite();
+  if (distrusts_wal_) throw SqliteError(code, fmt::format("{}-wal: cannot flush ({})", path_, sqlite3_errstr(code)));
+}
+
+bool Database::rewrite() {
+  if (sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr) != SQLITE_OK) return false;
+  wal_pages_ = 0;
+  return flush_wal(db_) == SQLITE_OK;
 }
 
 void Database::checkpoint() {

@@ -33,6 +33,12 @@ class SqliteError : public std::runtime_error {
   int code_;
 };
 
+/// Something was committed, everybody sees it, and it is not known to be on the disk: a power cut may take it back.
+class NotFlushed final : public SqliteError {
+ public:
+  explicit NotFlushed(const SqliteError& why) : SqliteError(why) {}
+};
+
 /// Bytes that are bound as a BLOB (a string_view is bound as TEXT).
 struct Blob {
   std::string_view bytes;
@@ -119,7 +125,8 @@ class Database {
   int64_t user_version();
   void set_user_version(int64_t version);
 
-  /// Makes everything committed on this file so far durable: a flush of the WAL file.
+  /// Makes everything committed on this file so far durable: a flush of the WAL file. Where that fails, by writing it
+  /// all into the file itself. Throws SqliteError when that fails too; then the next flush begins with it.
   void flush();
   /// Pages in the WAL after the last commit through this connection.
   int wal_pages() const { return wal_pages_; }
@@ -129,9 +136,12 @@ class Database {
 
  private:
   friend class Transaction;
+  bool rewrite();
+
   std::string path_;
   sqlite3* db_ = nullptr;
   int wal_pages_ = 0;
+  bool distrusts_wal_ = false;  // a flush of it failed
   struct Cached;
   std::unordered_map<std::string_view, std::unique_ptr<Cached>> cache_;
 };

@@ -1,10 +1,11 @@
-// Log lines in logfmt to stderr, one write a line: time, level, event, then key=value fields.
+// Log lines in logfmt or JSON to stderr, one write a line: time, level, program, event, then the fields of the event.
 // Levels: debug (for a developer), info (what happened to a connection or message), warn (worked around, somebody
 // should look), error (something failed that must not). A password or a body is never a field.
 #pragma once
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -13,6 +14,10 @@
 namespace postrider {
 
 enum class LogLevel { debug, info, warn, error };
+enum class LogFormat {
+  logfmt,  // key=value, the value in quotes and escaped as in JSON where it needs that
+  json,    // one object a line; every value is a string
+};
 
 struct LogField {
   template <class T>
@@ -30,10 +35,17 @@ struct LogField {
 
 /// Lines below this level are dropped.
 void set_log_level(LogLevel level);
+/// From now on.
+void set_log_format(LogFormat format);
 /// Names the program in every line; the text must outlive the process.
 void set_log_program(std::string_view program);
 
 void log_line(LogLevel level, std::string_view event, std::initializer_list<LogField> fields);
+
+/// A whole line with its line end. Values may be any octets: what is not UTF-8 becomes U+FFFD. Keys and the event are
+/// words of ours. Pure.
+std::string format_log_line(LogFormat format, std::chrono::system_clock::time_point time, LogLevel level,
+                            std::string_view program, std::string_view event, std::initializer_list<LogField> fields);
 
 inline void log_debug(std::string_view event, std::initializer_list<LogField> fields) {
   log_line(LogLevel::debug, event, fields);

@@ -35,6 +35,15 @@ struct Config {
 
   struct Log {
     LogLevel level = LogLevel::info;
+    std::string format = "logfmt";  // "logfmt", "json"
+    LogFormat format_of() const { return format == "json" ? LogFormat::json : LogFormat::logfmt; }
+  };
+
+  /// Where each daemon tells of itself.
+  struct Metrics {
+    std::string address = "127.0.0.1";
+    uint16_t mta_port = 0, imapd_port = 0;  // 0: off
+    std::vector<std::string> networks;      // who may ask, besides this machine
   };
 
   struct Listener {
@@ -213,6 +222,7 @@ struct Config {
 
   Server server;
   Log log;
+  Metrics metrics;
   Smtp smtp;
   Listener submission{"::", 587};
   Listener submissions{"::", 465};

@@ -14,6 +14,7 @@ constexpr auto at() {
 }
 
 using Server = Config::Server;
+using Metrics = Config::Metrics;
 using Smtp = Config::Smtp;
 using Listener = Config::Listener;
 using Imap = Config::Imap;
@@ -71,6 +72,27 @@ constexpr auto kKeys = std::to_array<Key>({
 
     {"log.level", Kind::log_level, at<&Config::log, &Config::Log::level>(),
      "The least important lines to write: \"debug\", \"info\", \"warn\" or \"error\". Logs go to standard error."},
+    {"log.format",
+     Kind::choice,
+     at<&Config::log, &Config::Log::format>(),
+     "How a line is written: \"logfmt\", which is key=value, or \"json\", one object a line whose values are all "
+     "strings.",
+     0,
+     0,
+     {},
+     "logfmt|json"},
+
+    {"metrics.address", Kind::text, at<&Config::metrics, &Metrics::address>(),
+     "The address where each daemon tells of itself by HTTP: /metrics for Prometheus, /healthz for whoever watches "
+     "over it. One that others can reach needs metrics.networks.",
+     1, 64},
+    {"metrics.mta_port", Kind::port, at<&Config::metrics, &Metrics::mta_port>(), "The port of mta for it; 0: none."},
+    {"metrics.imapd_port", Kind::port, at<&Config::metrics, &Metrics::imapd_port>(),
+     "The port of imapd for it; 0: none."},
+    {"metrics.networks", Kind::text_list, at<&Config::metrics, &Metrics::networks>(),
+     "Networks that may ask, besides this machine itself, for instance [\"192.0.2.0/24\"]. What is told has domains "
+     "that "
+     "mail waits for in it, and there is no password."},
 
     {"smtp.address", Kind::text, at<&Config::smtp, &Smtp::address>(),
      "The address to take mail from other servers on; \"::\" is every address, IPv4 too.", 1, 64},

@@ -76,7 +76,8 @@ Result<void> validate_listeners(const Config& config) {
       {"submissions.address", &config.submissions.address},
       {"imap.address", &config.imap.address},
       {"imaps.address", &config.imaps.address},
-      {"mta_sts.address", &config.mta_sts.address}};
+      {"mta_sts.address", &config.mta_sts.address},
+      {"metrics.address", &config.metrics.address}};
   for (const auto& [key, address] : addresses) {
     if (!is_address(*address)) {
       return failure(
@@ -86,6 +87,18 @@ Result<void> validate_listeners(const Config& config) {
     }
   }
   return {};
+}
+
+/// Nobody else is told without being named.
+Result<void> validate_metrics(const Config::Metrics& metrics) {
+  auto set = NetworkSet::parse(metrics.networks);
+  if (!set) return failure("metrics.networks: " + set.error().message);
+  const bool loopback = metrics.address == "::1" || metrics.address.starts_with("127.");
+  if (loopback || !metrics.networks.empty() || (metrics.mta_port == 0 && metrics.imapd_port == 0)) return {};
+  return failure(
+      fmt::format("metrics.address is {}, where others can ask: name those who may in metrics.networks, or "
+                  "take 127.0.0.1.",
+                  metrics.address));
 }
 
 Result<void> validate_abuse(const Config& config) {
@@ -161,6 +174,7 @@ Result<void> validate(const Config& config) {
   if (config.server.state.empty()) return failure("server.state must name a folder.");
   if (!config.server.group.empty() && config.server.user.empty()) return failure("server.group needs server.user.");
   if (auto done = validate_listeners(config); !done) return done;
+  if (auto done = validate_metrics(config.metrics); !done) return done;
   if (auto set = NetworkSet::parse(config.smtp.trusted_networks); !set) {
     return failure("smtp.trusted_networks: " + set.error().message);
   }

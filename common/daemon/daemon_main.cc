@@ -70,6 +70,7 @@ int daemon_main(int argc, char** argv, const DaemonProgram& program) {
     if (!loaded) return fail(program, loaded.error().message);
     if (only_check) return check(program, *loaded, config::file_of(options));
     set_log_level(loaded->log.level);
+    set_log_format(loaded->log.format_of());
     if (auto served = program.serve(options, std::move(*loaded)); !served) return fail(program, served.error().message);
   } catch (const std::exception& error) {
     return fail(program, error.what());

@@ -1,7 +1,7 @@
 #include "common/mail/address.h"
 
 #include "common/base/ascii.h"
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 
 namespace postrider {
 namespace {

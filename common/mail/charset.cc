@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/base/ascii.h"
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 
 namespace postrider {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "common/base/ascii.h"
 #include "common/mail/charset.h"
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 
 namespace postrider {
 namespace {

@@ -6,7 +6,7 @@
 #include "common/base/number.h"
 #include "common/mail/date.h"
 #include "common/mail/imap_string.h"
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 
 namespace postrider {
 namespace {

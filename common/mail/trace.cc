@@ -5,7 +5,7 @@
 
 #include "common/base/ascii.h"
 #include "common/mail/date.h"
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 
 namespace postrider {
 namespace {

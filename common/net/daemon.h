@@ -65,6 +65,8 @@ class TlsStore {
 
   /// For the next handshake; sessions keep what they have.
   std::shared_ptr<TlsServerContext> current() const;
+  /// When the first of its certificates expires, as unix time.
+  int64_t expires() const { return current()->expires(); }
   /// Loads again if a file is another one than before (by time and size). A failure is logged, and the old one stays.
   /// True: there is a new one.
   bool reload_if_changed();

@@ -12,11 +12,11 @@
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <span>
 #include <system_error>
 #include <thread>
 #include <unordered_map>
-#include <vector>
 
 namespace postrider::net {
 namespace {
@@ -79,14 +79,24 @@ struct HintSender::Impl {
     place->second.modseq = std::max(place->second.modseq, hint.modseq);
     if (place->second.mailbox != hint.mailbox) place->second.mailbox = 0;
   }
+  /// The same. What there is no memory for is dropped, as a hint may be.
+  void try_to_keep(std::span<const Hint> hints) {
+    try {
+      for (const Hint& hint : hints) keep(hint);
+    } catch (const std::bad_alloc&) {
+    }
+  }
 
-  std::vector<Hint> take_batch() {
-    std::vector<Hint> batch;
-    while (batch.size() < kMaxBatch && !pending.empty()) {
-      batch.push_back(pending.begin()->second);
+  using Batch = std::array<Hint, kMaxBatch>;
+
+  /// Gives how many; needs no memory, so that it cannot fail.
+  size_t take_batch(Batch& batch) {
+    size_t count = 0;
+    for (; count < batch.size() && !pending.empty(); ++count) {
+      batch[count] = pending.begin()->second;
       pending.erase(pending.begin());
     }
-    return batch;
+    return count;
   }
 
   /// Waits until the receiver has room. Only a connected socket can be asked that.
@@ -124,15 +134,16 @@ struct HintSender::Impl {
   void send_pending(std::unique_lock<std::mutex>& lock) {
     if (sending || full) return;
     sending = true;
+    Batch batch;
     while (!full && !pending.empty()) {
-      const std::vector<Hint> batch = take_batch();
+      const size_t count = take_batch(batch);
       lock.unlock();
-      const Sent sent = send_to(batch);
+      const Sent sent = send_to(std::span(batch).first(count));
       lock.lock();
       if (sent != Sent::no_room) continue;
       full = true;
-      for (const Hint& hint : batch) keep(hint);
       work_or_end.notify_one();
+      try_to_keep(std::span(batch).first(count));
     }
     sending = false;
   }
@@ -163,7 +174,7 @@ HintSender::~HintSender() {
 
 void HintSender::send(const Hint& hint) {
   std::unique_lock lock(impl_->mutex);
-  impl_->keep(hint);
+  impl_->try_to_keep({&hint, 1});
   impl_->send_pending(lock);
 }
 

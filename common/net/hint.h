@@ -23,7 +23,7 @@ class HintSender {
   /// path: the receiver's socket, which need not be there yet.
   explicit HintSender(std::string path);
   ~HintSender();
-  /// From any thread; never blocks.
+  /// From any thread; never blocks, never throws.
   void send(const Hint& hint);
 
  private:

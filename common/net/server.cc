@@ -3,14 +3,15 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <mutex>
 #include <thread>
 #include <unordered_map>
 
 #include "common/base/log.h"
 #include "common/net/address_limits.h"
-#include "common/net/watchdog.h"
 
 namespace postrider::net {
 namespace {
@@ -66,6 +67,8 @@ struct Server::Impl {
     ListenOptions options;
     Session session;
     Refusal refusal;
+    std::atomic<size_t> sessions = 0;
+    std::atomic<uint64_t> accepted = 0, refused = 0;
   };
 
   struct Loop {
@@ -81,14 +84,17 @@ struct Server::Impl {
   /// One session's place in the books, given up however it ends.
   class Place {
    public:
-    Place(Impl& server, Loop& loop, std::shared_ptr<Connection> connection)
-        : server_(server), loop_(loop), connection_(connection.get()) {
+    Place(Impl& server, Loop& loop, Listener& listener, std::shared_ptr<Connection> connection)
+        : server_(server), loop_(loop), listener_(listener), connection_(connection.get()) {
+      ++listener_.sessions;
+      ++listener_.accepted;
       loop_.connections.emplace(connection_, std::move(connection));
     }
     ~Place() {
       auto found = loop_.connections.find(connection_);
       std::shared_ptr<Connection> connection = std::move(found->second);
       loop_.connections.erase(found);
+      --listener_.sessions;
       connection->close();
       server_.limits.leave(connection->remote_address());
       server_.stop_if_finished();
@@ -99,6 +105,7 @@ struct Server::Impl {
    private:
     Impl& server_;
     Loop& loop_;
+    Listener& listener_;
     Connection* connection_;
   };
 
@@ -175,6 +182,7 @@ struct Server::Impl {
   void enter(Loop& loop, Listener& listener, std::shared_ptr<Connection> connection) {
     const std::string reason = limits.enter(connection->remote_address());
     if (!reason.empty()) {
+      ++listener.refused;
       log_info("connection_refused",
                {{"listener", listener.options.name}, {"address", connection->remote_address()}, {"reason", reason}});
       if (listener.refusal) connection->queue(listener.refusal(reason));
@@ -196,7 +204,7 @@ struct Server::Impl {
   }
 
   asio::awaitable<void> run_session(Loop& loop, Listener& listener, std::shared_ptr<Connection> connection) {
-    Place place(*this, loop, connection);
+    Place place(*this, loop, listener, connection);
     try {
       co_await listener.session(connection, loop.number);
     } catch (const ConnectionEnded& end) {
@@ -247,6 +255,7 @@ struct Server::Impl {
   std::function<bool(const std::string&)> proxies;
   std::vector<std::unique_ptr<Listener>> listeners;
   std::vector<std::unique_ptr<Loop>> loops;
+  mutable std::mutex watchdog_mutex;  // of the pointer
   std::unique_ptr<Watchdog> watchdog;
   std::atomic<size_t> closed_loops = 0;
   std::atomic<bool> ended = false;
@@ -261,8 +270,10 @@ Result<uint16_t> Server::listen(const ListenOptions& options, Session session, R
   std::error_code error;
   asio::ip::address address = asio::ip::make_address(options.address, error);
   if (error) return failure(fmt::format("{} is no address to listen on for {}.", options.address, options.name));
-  impl_->listeners.push_back(
-      std::make_unique<Impl::Listener>(Impl::Listener{options, std::move(session), std::move(refusal)}));
+  auto& listener = impl_->listeners.emplace_back(std::make_unique<Impl::Listener>());
+  listener->options = options;
+  listener->session = std::move(session);
+  listener->refusal = std::move(refusal);
   asio::ip::tcp::endpoint endpoint(address, options.port);
   for (auto& loop : impl_->loops) {
     Acceptor acceptor(loop->context);
@@ -298,6 +309,22 @@ asio::io_context& Server::loop(size_t number) {
 size_t Server::sessions() const {
   return impl_->limits.total();
 }
+std::vector<Server::ListenerFigures> Server::listeners() const {
+  std::vector<ListenerFigures> all;
+  for (const auto& listener : impl_->listeners) {
+    auto same = std::find_if(all.begin(), all.end(),
+                             [&](const ListenerFigures& one) { return one.name == listener->options.name; });
+    if (same == all.end()) same = all.insert(same, {listener->options.name});
+    same->sessions += listener->sessions;
+    same->accepted += listener->accepted;
+    same->refused += listener->refused;
+  }
+  return all;
+}
+Watchdog::Held Server::longest_held() const {
+  std::lock_guard lock(impl_->watchdog_mutex);
+  return impl_->watchdog ? impl_->watchdog->longest_held() : Watchdog::Held();
+}
 void Server::set_limits(ConnectionLimits limits) {
   impl_->limits.set(limits);
 }
@@ -313,14 +340,25 @@ void Server::run() {
       asio::co_spawn(loop->context, impl_->accept(*loop, i), ended);
     }
   }
-  impl_->watchdog = std::make_unique<Watchdog>(std::move(contexts));
+  const auto watch = [this](std::unique_ptr<Watchdog> watchdog) {
+    std::lock_guard lock(impl_->watchdog_mutex);
+    impl_->watchdog.swap(watchdog);
+  };
+  watch(std::make_unique<Watchdog>(std::move(contexts)));
   std::vector<std::thread> threads;
-  for (size_t i = 1; i < impl_->loops.size(); ++i) {
-    threads.emplace_back([context = &impl_->loops[i]->context] { context->run(); });
+  try {
+    for (size_t i = 1; i < impl_->loops.size(); ++i) {
+      threads.emplace_back([context = &impl_->loops[i]->context] { context->run(); });
+    }
+  } catch (...) {
+    impl_->stop_all();
+    for (std::thread& thread : threads) thread.join();
+    watch(nullptr);
+    throw;
   }
   impl_->loops.front()->context.run();
   for (std::thread& thread : threads) thread.join();
-  impl_->watchdog.reset();
+  watch(nullptr);
 }
 
 void Server::stop(std::chrono::seconds grace) {

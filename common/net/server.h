@@ -12,6 +12,7 @@
 
 #include "common/base/result.h"
 #include "common/net/connection.h"
+#include "common/net/watchdog.h"
 
 namespace postrider::net {
 
@@ -49,10 +50,19 @@ class Server {
   size_t loops() const;
   asio::io_context& loop(size_t number);
   size_t sessions() const;
+  struct ListenerFigures {
+    std::string name;
+    size_t sessions = 0;                 // now
+    uint64_t accepted = 0, refused = 0;  // connections so far; refused: above a limit
+  };
+  /// One for each name. From any thread, when nothing more is listened on.
+  std::vector<ListenerFigures> listeners() const;
+  /// Which loop has been at one thing for longest; nothing while they do not run. From any thread.
+  Watchdog::Held longest_held() const;
   /// From any thread; for connections that come from now on.
   void set_limits(ConnectionLimits limits);
 
-  /// Runs the loops until stop(); this thread is loop 0.
+  /// Runs the loops until stop(); this thread is loop 0. Throws std::system_error where there is no thread for one.
   void run();
   /// From any thread, once: no new connections; Connection::drain() for every session (one that is between commands
   /// gets ConnectionEnded shutting_down, says goodbye and ends); after the grace period the rest is cut. run() returns

@@ -62,6 +62,8 @@ class TlsServerContext {
   /// Asks for a certificate in this handshake; none has to be shown, and one that is not good does no harm. Nothing
   /// where no authority is known.
   void ask_client(SSL* tls) const;
+  /// When the first of the certificates expires, as unix time.
+  int64_t expires() const;
 
  private:
   explicit TlsServerContext(SSL_CTX* context);

@@ -117,6 +117,16 @@ Result<std::shared_ptr<TlsServerContext>> TlsServerContext::load(const std::vect
   return server;
 }
 
+int64_t TlsServerContext::expires() const {
+  int64_t first = INT64_MAX;
+  for (const auto& certificate : certificates_) {
+    std::tm end{};
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate->leaf.get()), &end) == 1)
+      first = std::min<int64_t>(first, timegm(&end));
+  }
+  return first;
+}
+
 Result<void> TlsServerContext::trust_clients_of(const std::string& file) {
   ERR_clear_error();
   STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file.c_str());

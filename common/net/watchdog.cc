@@ -1,6 +1,7 @@
 #include "common/net/watchdog.h"
 
 #include "common/base/log.h"
+#include "common/base/metrics.h"
 
 namespace postrider::net {
 namespace {
@@ -8,6 +9,10 @@ namespace {
 constexpr std::chrono::milliseconds kInterval{100};
 constexpr std::chrono::seconds kStuck{5};
 constexpr std::chrono::seconds kBetweenLines{1};  // of the log, for one loop
+
+metrics::Histogram answer_seconds(
+    "postrider_loop_answer_seconds",
+    "How long event loops took to answer the watchdog, which asks each ten times a second.", metrics::kDurations);
 
 int64_t milliseconds(std::chrono::steady_clock::duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
@@ -20,9 +25,9 @@ struct Watchdog::Loop {
   explicit Loop(asio::io_context& io) : context(io) {}
   asio::io_context& context;
   std::atomic<bool> asked = false;
-  Time asked_at;              // the watchdog's thread writes it before it asks
-  Time last_line;             // the loop's thread
-  bool called_stuck = false;  // the watchdog's thread
+  std::atomic<Time> asked_at = Time();  // the watchdog's thread writes it before it asks
+  Time last_line;                       // the loop's thread
+  bool called_stuck = false;            // the watchdog's thread
   std::atomic<size_t> late = 0;
 };
 
@@ -46,6 +51,17 @@ size_t Watchdog::late() const {
   return sum;
 }
 
+Watchdog::Held Watchdog::longest_held() const {
+  Held longest;
+  const Time now = std::chrono::steady_clock::now();
+  for (size_t i = 0; i < loops_.size(); ++i) {
+    if (!loops_[i]->asked.load(std::memory_order_acquire)) continue;
+    const auto held = std::chrono::duration_cast<std::chrono::milliseconds>(now - loops_[i]->asked_at.load());
+    if (held > longest.time) longest = {i, held};
+  }
+  return longest;
+}
+
 void Watchdog::watch() {
   std::unique_lock lock(mutex_);
   while (!ending_.wait_for(lock, kInterval, [this] { return end_; })) {
@@ -56,9 +72,10 @@ void Watchdog::watch() {
 
 void Watchdog::look(Loop& loop, size_t number, Time now) {
   if (loop.asked.load(std::memory_order_acquire)) {
-    if (now - loop.asked_at > kStuck && !loop.called_stuck) {
+    const auto held = now - loop.asked_at.load();
+    if (held > kStuck && !loop.called_stuck) {
       loop.called_stuck = true;
-      log_error("loop_stuck", {{"loop", number}, {"milliseconds", milliseconds(now - loop.asked_at)}});
+      log_error("loop_stuck", {{"loop", number}, {"milliseconds", milliseconds(held)}});
     }
     return;
   }
@@ -67,7 +84,8 @@ void Watchdog::look(Loop& loop, size_t number, Time now) {
   loop.asked.store(true, std::memory_order_release);
   asio::post(loop.context, [shared = loops_[number], number] {
     const Time answered = std::chrono::steady_clock::now();
-    const auto held = answered - shared->asked_at;
+    const auto held = answered - shared->asked_at.load();
+    answer_seconds.observe(held);
     if (held > kPatience) {
       ++shared->late;
       if (answered - shared->last_line > kBetweenLines) {

@@ -25,6 +25,12 @@ class Watchdog {
 
   /// Answers that came late so far.
   size_t late() const;
+  struct Held {
+    size_t loop = 0;
+    std::chrono::milliseconds time{0};
+  };
+  /// Which loop has not answered for longest, and for how long. From any thread.
+  Held longest_held() const;
 
  private:
   using Time = std::chrono::steady_clock::time_point;

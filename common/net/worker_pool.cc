@@ -17,6 +17,15 @@ struct WorkerPool::Impl {
   bool ending = false;
   std::vector<std::thread> threads;
 
+  void end() {
+    {
+      std::lock_guard lock(mutex);
+      ending = true;
+    }
+    work_or_end.notify_all();
+    for (std::thread& thread : threads) thread.join();
+  }
+
   void serve() {
     while (true) {
       Task* task = nullptr;
@@ -33,18 +42,18 @@ struct WorkerPool::Impl {
 };
 
 WorkerPool::WorkerPool(size_t threads) : impl_(std::make_unique<Impl>()) {
-  for (size_t i = 0; i < std::max<size_t>(threads, 1); ++i) {
-    impl_->threads.emplace_back([impl = impl_.get()] { impl->serve(); });
+  try {
+    for (size_t i = 0; i < std::max<size_t>(threads, 1); ++i) {
+      impl_->threads.emplace_back([impl = impl_.get()] { impl->serve(); });
+    }
+  } catch (...) {
+    impl_->end();  // those that began
+    throw;
   }
 }
 
 WorkerPool::~WorkerPool() {
-  {
-    std::lock_guard lock(impl_->mutex);
-    impl_->ending = true;
-  }
-  impl_->work_or_end.notify_all();
-  for (std::thread& thread : impl_->threads) thread.join();
+  impl_->end();
 }
 
 void WorkerPool::enqueue(Task& task) {

@@ -17,6 +17,7 @@ class WorkerPool {
  public:
   /// threads: how many jobs run at once. Jobs wait in order; each session has at most one, so the queue is bounded by
   /// the number of sessions.
+  /// Throws std::system_error where the system has no thread for it.
   explicit WorkerPool(size_t threads);
   ~WorkerPool();  // finishes what was handed in
   WorkerPool(const WorkerPool&) = delete;

@@ -4,7 +4,7 @@
 
 #include "common/base/ascii.h"
 #include "common/base/number.h"
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 
 namespace postrider::smtp {
 namespace {

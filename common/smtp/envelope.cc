@@ -5,7 +5,7 @@
 
 #include "common/base/ascii.h"
 #include "common/base/number.h"
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 #include "common/smtp/command.h"
 #include "common/smtp/xtext.h"
 

@@ -170,6 +170,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"address.separators = \"a\"", "address.separators must be punctuation"},
                     Wrong{"queue.retry = []", "queue.retry must have at least one"},
                     Wrong{"dns.server = \"resolver:53\"", "dns.server must be an address"},
+                    Wrong{"metrics.address = \"localhost\"", "metrics.address must be an address"},
+                    Wrong{"metrics.networks = [\"x\"]", "metrics.networks: \"x\" is no network"},
+                    Wrong{"[metrics]\naddress = \"::\"\nmta_port = 1", "name those who may in metrics.networks"},
+                    Wrong{"[metrics]\naddress = \"192.0.2.1\"\nimapd_port = 1", "name those who may"},
                     Wrong{"relay.smart_host = \"h\"", "relay.smart_host: \"h\" needs a port"},
                     Wrong{"relay.smart_host_tls = \"yes\"", "relay.smart_host_tls must be \"opportunistic\""},
                     Wrong{"relay.smart_host_user = \"a\"", "go together"},
@@ -193,6 +197,16 @@ TEST(Load, TheStateFolderThatWasNamedWins) {
   auto config = load(options);
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->server.state + '/', testing::TempDir());
+}
+
+TEST(Metrics, AreForThisMachineOrForThoseWhoAreNamed) {
+  for (const char* text :
+       {"[metrics]\naddress = \"127.0.0.2\"\nmta_port = 1", "[metrics]\naddress = \"::1\"\nmta_port = 1",
+        "[metrics]\naddress = \"::\"\nmta_port = 1\nnetworks = [\"192.0.2.0/24\"]", "metrics.address = \"0.0.0.0\""}) {
+    Config config = read(text);
+    complete(config);
+    EXPECT_TRUE(validate(config)) << text;
+  }
 }
 
 TEST(Defaults, AreValid) {

@@ -1,6 +1,10 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <pthread.h>
+#include <unistd.h>
 
 #include <fstream>
+#include <iterator>
 
 #include "tests/mta/queue_pipeline.h"
 
@@ -61,6 +65,67 @@ TEST_F(DeliveryTest, ALockedAccountHoldsUpNobody) {
   ASSERT_TRUE(accept(to_bob()));
   ASSERT_TRUE(accept(message({{alice_, "alice@example.org"}})));
   EXPECT_TRUE(wait_for_deliveries(alice_, 1)) << "a second thread is made";
+  edit.reset();
+  EXPECT_TRUE(wait_for_deliveries(bob_, 1));
+}
+
+/// As long as it lives no thread is to be had.
+class NoThreads {
+ public:
+  NoThreads() {
+    ::pthread_getattr_default_np(&before_);
+    pthread_attr_t impossible;
+    ::pthread_attr_init(&impossible);
+    ::pthread_attr_setstacksize(&impossible, size_t{1} << 62);
+    EXPECT_EQ(::pthread_setattr_default_np(&impossible), 0);
+  }
+  ~NoThreads() { ::pthread_setattr_default_np(&before_); }
+  NoThreads(const NoThreads&) = delete;
+  NoThreads& operator=(const NoThreads&) = delete;
+
+ private:
+  pthread_attr_t before_;
+};
+
+/// What is written to standard error meanwhile.
+class CaughtLog {
+ public:
+  explicit CaughtLog(const std::string& path) : path_(path), before_(::dup(STDERR_FILENO)) {
+    const int file = ::open(path.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    ::dup2(file, STDERR_FILENO);
+    ::close(file);
+  }
+  ~CaughtLog() {
+    ::dup2(before_, STDERR_FILENO);
+    ::close(before_);
+  }
+  CaughtLog(const CaughtLog&) = delete;
+  CaughtLog& operator=(const CaughtLog&) = delete;
+  bool has(std::string_view text) const {
+    std::ifstream file(path_);
+    return std::string(std::istreambuf_iterator<char>(file), {}).find(text) != std::string::npos;
+  }
+
+ private:
+  const std::string path_;
+  const int before_;
+};
+
+TEST_F(DeliveryTest, WithoutAThreadForItALockedAccountHoldsUpOthersButNothingEnds) {
+  options_.deliverers = 1;
+  make();
+  start();
+  auto lease = accounts_.open(bob_);
+  auto edit = std::make_unique<store::Edit>(*lease);
+  {
+    const NoThreads none;
+    const CaughtLog log(state_.file("log"));
+    ASSERT_TRUE(accept(to_bob()));
+    ASSERT_TRUE(accept(message({{alice_, "alice@example.org"}})));
+    while (!log.has("event=no_thread")) std::this_thread::yield();
+    EXPECT_EQ(hint_count(alice_), 0u);
+  }
+  EXPECT_TRUE(wait_for_deliveries(alice_, 1)) << "it is tried again";
   edit.reset();
   EXPECT_TRUE(wait_for_deliveries(bob_, 1));
 }

@@ -68,6 +68,7 @@ TEST_F(OutcomeTest, ADeadDestinationSaysItselfWhenItIsTriedNext) {
   outcome.not_before = kAccepted + 42;
   EXPECT_EQ(after(Seconds(0), 0, outcome).at, kAccepted + 42);
   outcome.not_before = kAccepted + 99'999;
+  recipient_.warned = true;
   EXPECT_EQ(after(Seconds(0), 0, outcome).at, kAccepted + 7'200) << "but never after the lifetime";
 }
 
@@ -76,6 +77,15 @@ TEST_F(OutcomeTest, TheSenderIsWarnedOnceOfADelay) {
   EXPECT_TRUE(after(Seconds(3'600), 3).warn);
   recipient_.warned = true;
   EXPECT_FALSE(after(Seconds(3'700), 4).warn);
+}
+
+TEST_F(OutcomeTest, ALongIntervalMakesNoWarningLate) {
+  Outcome outcome = Outcome::temporary("4.4.1", "no answer");
+  outcome.not_before = kAccepted + 5'000;
+  EXPECT_EQ(after(Seconds(3'000), 3, outcome).at, kAccepted + 3'600);
+  EXPECT_EQ(after(Seconds(3'600), 3, outcome).at, kAccepted + 5'000) << "now it is warned";
+  recipient_.notify = store::kNotifyFailure;
+  EXPECT_EQ(after(Seconds(3'000), 3, outcome).at, kAccepted + 5'000) << "nobody wants to hear of it";
 }
 
 TEST_F(OutcomeTest, WhoAskedForFailuresOnlyIsNotWarned) {

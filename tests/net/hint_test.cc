@@ -4,10 +4,28 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <map>
+#include <new>
 #include <vector>
 
 #include "tests/net/loop.h"
+
+namespace {
+thread_local bool out_of_memory = false;  // of this thread
+}
+
+void* operator new(size_t size) {
+  void* memory = out_of_memory ? nullptr : std::malloc(size);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+  std::free(memory);
+}
 
 namespace postrider::net {
 namespace {
@@ -42,6 +60,18 @@ TEST_F(HintTest, ArrivesAsItWasSent) {
 TEST_F(HintTest, NobodyIsThereAndNothingHappens) {
   HintSender sender(path_);
   for (int i = 0; i < 100; ++i) sender.send(Hint{i, 1, 1});
+}
+
+TEST_F(HintTest, WithoutMemoryAHintIsLostAndTheNextIsNot) {
+  std::vector<Hint> got;
+  HintReceiver receiver(context_, path_, [&](const Hint& hint) { got.push_back(hint); });
+  HintSender sender(path_);
+  out_of_memory = true;
+  EXPECT_NO_THROW(sender.send(Hint{1, 1, 1}));
+  out_of_memory = false;
+  sender.send(Hint{2, 1, 1});
+  run_until([&] { return !got.empty(); });
+  EXPECT_EQ(got.back().account, 2);
 }
 
 TEST_F(HintTest, AReceiverThatComesLaterIsHeard) {

@@ -232,6 +232,9 @@ TEST_F(QueueAdminTest, CountsByDestination) {
   EXPECT_EQ(rows[2].waiting, 1);
   EXPECT_EQ(queue_->summary().held, 1);
   EXPECT_EQ(queue_->summary().recipients, 5);
+  EXPECT_EQ(queue_->summary().here, 1);
+  EXPECT_EQ(queue_->summary().elsewhere, 3);
+  EXPECT_EQ(queue_->summary().in_hand, 0);
 }
 
 /// 100,000 recipients here; a million with POSTRIDER_LOAD=full.

@@ -1,4 +1,4 @@
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 
 namespace postrider {
 
