@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include "common/base/ascii.h"
 #include "common/base/log.h"
 #include "imapd/fetch.h"
 #include "imapd/session.h"
@@ -16,11 +17,16 @@ constexpr uint64_t kMaxSkipped = 256 << 20;
 /// Octets of all messages of one APPEND, in messages of the largest size.
 constexpr uint64_t kMaxUploadInMessages = 4;
 constexpr uint64_t kMaxUrl = 8 << 10;   // octets
+constexpr size_t kToldUrl = 1'000;      // octets of one that is refused
 constexpr uint64_t kPiece = 256 << 10;  // octets that are copied at once
 
+/// A response code is one line and ends with its bracket, whatever the URL is (RFC 4469 4).
 Reply bad_url(std::string_view url) {
-  std::string code = "BADURL ";
-  append_string(code, url.substr(0, url.find_first_of("\r\n")));
+  std::string code = "BADURL \"";
+  for (char c : url.substr(0, std::min(url.find_first_of("\r\n"), kToldUrl))) {
+    code += is_ctl(c) || is_8bit(c) || c == '"' || c == '\\' || c == ']' ? '?' : c;
+  }
+  code += '"';
   return Reply::no("The URL names no part of a message that you may read.").code(std::move(code));
 }
 

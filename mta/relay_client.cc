@@ -264,7 +264,13 @@ asio::awaitable<SmtpLink::Failure> SmtpLink::log_in() {
 
 // --- commands and replies
 
+/// A reply that nobody asked for would be taken for that to the next command.
+void SmtpLink::must_be_in_step() const {
+  if (!connection_->input().empty()) throw std::runtime_error("the server says more than it was asked");
+}
+
 asio::awaitable<smtp::ServerReply> SmtpLink::command(std::string line) {
+  must_be_in_step();
   connection_->set_deadline(settings().command_timeout);
   connection_->queue(line);
   connection_->queue("\r\n");

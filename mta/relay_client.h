@@ -99,6 +99,7 @@ class SmtpLink final : public Link {
   uint64_t max_messages() const;
 
   asio::awaitable<smtp::ServerReply> command(std::string line);
+  void must_be_in_step() const;
   asio::awaitable<smtp::ServerReply> read_reply(Milliseconds timeout);
   Outcome outcome_of(const smtp::ServerReply& reply) const;
   Outcome unreachable(std::string status, std::string text) const;

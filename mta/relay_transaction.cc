@@ -183,6 +183,8 @@ asio::awaitable<void> SmtpLink::converse(Transaction& transaction) {
   transaction.envelope_end = Steady::now() + settings().envelope_timeout;
   bool content = co_await send_envelope(transaction);
   if (!content) co_return;
+  // The content is answered by 250 like what came before it: a reply too many would be taken for its answer.
+  if (!connection_->is_quiet()) throw std::runtime_error("the server has closed, or says more than it was asked");
   co_await send_content(transaction);
   needs_reset_ = false;
 }
@@ -304,6 +306,7 @@ asio::awaitable<bool> SmtpLink::send_envelope(Transaction& transaction) {
   bool mail_refused = false;
   for (auto& [line, recipient] : lines) {
     if (!pipelined) {
+      must_be_in_step();
       connection_->queue(line + "\r\n");
       connection_->set_deadline(left());
       co_await connection_->flush();
@@ -327,11 +330,7 @@ asio::awaitable<bool> SmtpLink::send_envelope(Transaction& transaction) {
       recipient->outcome = outcome_of(reply);
     }
   }
-  if (!data) {
-    // What follows is answered by 250 too: a reply too many would be taken for it.
-    if (!connection_->is_quiet()) throw std::runtime_error("the server says more than it was asked");
-    co_return accepted > 0;
-  }
+  if (!data) co_return accepted > 0;
   if (!pipelined && accepted == 0) co_return false;
   co_return co_await take_data_reply(transaction, pipelined, accepted);
 }

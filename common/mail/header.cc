@@ -77,7 +77,7 @@ std::string unfold(std::string_view value) {
     }
     out += c == '\0' ? ' ' : c;
   }
-  return out;
+  return std::string(trim(out));  // a NUL may have stood at an end
 }
 
 std::optional<std::string> find_header(std::string_view block, std::string_view name) {

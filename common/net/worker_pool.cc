@@ -43,7 +43,7 @@ struct WorkerPool::Impl {
 
 WorkerPool::WorkerPool(size_t threads) : impl_(std::make_unique<Impl>()) {
   try {
-    for (size_t i = 0; i < std::max<size_t>(threads, 1); ++i) {
+    for (size_t i = 0; i < threads; ++i) {
       impl_->threads.emplace_back([impl = impl_.get()] { impl->serve(); });
     }
   } catch (...) {
@@ -57,6 +57,10 @@ WorkerPool::~WorkerPool() {
 }
 
 void WorkerPool::enqueue(Task& task) {
+  if (impl_->threads.empty()) {
+    task.run();
+    return;
+  }
   {
     std::lock_guard lock(impl_->mutex);
     impl_->tasks.push_back(&task);

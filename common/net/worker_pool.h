@@ -15,8 +15,8 @@ namespace postrider::net {
 /// Must end before the loops whose sessions wait for it: what it finishes goes back to them.
 class WorkerPool {
  public:
-  /// threads: how many jobs run at once. Jobs wait in order; each session has at most one, so the queue is bounded by
-  /// the number of sessions.
+  /// threads: how many jobs run at once; 0: each caller runs its own, as tests on one thread want it. Jobs wait in
+  /// order; each session has at most one, so the queue is bounded by the number of sessions.
   /// Throws std::system_error where the system has no thread for it.
   explicit WorkerPool(size_t threads);
   ~WorkerPool();  // finishes what was handed in

@@ -112,6 +112,10 @@ void ReplyParser::end_line() {
   const bool last = line.size() == 3 || line[3] == ' ';
   reply_.code = static_cast<int>(*code);
   line.erase(0, 4);
+  // It goes into logs and reports, which are read line by line.
+  for (char& c : line) {
+    if (is_ctl(c)) c = c == '\t' ? ' ' : '?';
+  }
   auto status = take_status(line, reply_.code);
   if (reply_.lines.empty()) reply_.status = std::move(status);
   reply_.lines.push_back(std::move(line));

@@ -44,7 +44,7 @@ std::string format_reply(const Reply& reply);
 struct ServerReply {
   int code = 0;
   std::string status;              // "5.1.1", or empty where the first line has none
-  std::vector<std::string> lines;  // without code, status and line end
+  std::vector<std::string> lines;  // without code, status and line end; control characters are '?'
 
   bool is_positive() const { return code >= 200 && code < 400; }
   bool is_temporary() const { return code >= 400 && code < 500; }

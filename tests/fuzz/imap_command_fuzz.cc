@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "common/mail/imap_url.h"
 #include "imapd/proto/append_reader.h"
 #include "imapd/proto/framer.h"
 #include "imapd/proto/parser.h"
@@ -52,13 +53,23 @@ void parse(std::string_view text) {
     AppendReader reader;
     std::vector<AppendStep> steps;
     if (reader.read(cursor, true, steps)) reader.read(cursor, false, steps);
-    for (const AppendStep& step : steps) parse_imap_url(step.url);
+    for (const AppendStep& step : steps) postrider::parse_imap_url(step.url);
   }
   with(parse_uid_expunge, SequenceSet{});
   with(parse_search, SearchCommand{});
   with(parse_fetch, FetchCommand{});
   with(parse_store, StoreCommand{});
   with(parse_copy, CopyCommand{});
+  with(parse_compress, std::string());
+  with(parse_language, std::vector<std::string>());
+  with(parse_cancel_update, std::vector<std::string>());
+  with(parse_notify, NotifyCommand{});
+  with(parse_gen_urlauth, std::vector<UrlRequest>());
+  with(parse_url_fetch, std::vector<std::string>());
+  with(parse_reset_key, ResetKeyCommand{});
+  with(parse_esearch, MultiSearchCommand{});
+  with(parse_sort, SortCommand{});
+  with(parse_thread, ThreadCommand{});
 }
 
 /// What the framer makes of the input when it is handed over in pieces, as text.

@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "common/mail/mime_index.h"
+#include "tests/fuzz/imap_grammar.h"
 
 using namespace postrider;
 
@@ -30,7 +31,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const auto kept = MimeIndex::deserialize(blob);
   if (!kept || kept->serialize() != blob) std::abort();
-  body_from_bodystructure(whole.bodystructure);
+  fuzz::must_be_items(whole.envelope);
+  fuzz::must_be_items(whole.bodystructure);
+  fuzz::must_be_items(body_from_bodystructure(whole.bodystructure));
+  // 5,000 parts of a few octets each are described by some hundred.
+  if (whole.bodystructure.size() > 200 * message.size() + 1'000) std::abort();
   MimeIndex::deserialize(message);
   return 0;
 }

@@ -13,6 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   smtp::parse_mail(command.argument, true);
   smtp::parse_mail(command.argument, false);
   smtp::parse_bdat(command.argument);
+  if (const auto burl = smtp::parse_burl(command.argument); burl && burl->url.size() > line.size()) std::abort();
   smtp::parse_auth(command.argument);
   for (const bool smtputf8 : {false, true}) {
     const auto rcpt = smtp::parse_rcpt(command.argument, smtputf8);

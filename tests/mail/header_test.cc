@@ -69,6 +69,7 @@ TEST(Unfold, LeavesNoLineEndAndNoNul) {
   EXPECT_EQ(unfold("a\r\r\n b"), "a  b");
   EXPECT_EQ(unfold(""), "");
   EXPECT_EQ(unfold(" \r\n "), "");
+  EXPECT_EQ(unfold(std::string_view("\0a\n\0", 4)), "a");
 }
 
 TEST(FindHeader, TakesTheFirstInAnyCase) {

@@ -129,6 +129,28 @@ TEST_F(RelayPeersTest, AReplyTooManyIsNotTakenForTheAnswerToBinaryContent) {
   EXPECT_NE(attempt_one().kind, Kind::relayed);
 }
 
+TEST_F(RelayPeersTest, AReplyTooManyIsNotTakenForTheAnswerToTheContent) {
+  for (const char* ehlo : {"250-server\r\n250 PIPELINING", "250 server"}) {
+    RelayServer server;
+    server.reply("EHLO", ehlo);
+    server.reply("DATA", "354 go on\r\n250 2.0.0 ok");
+    server.reply_to_content("554 5.6.0 no");
+    make_link(server);
+    EXPECT_EQ(attempt_one().kind, Kind::unreachable);
+    EXPECT_FALSE(link_->is_open());
+  }
+}
+
+TEST_F(RelayPeersTest, AReplyTooManyIsNotTakenForAnotherRecipients) {
+  add_recipient("carol@example.net");
+  server_.reply("EHLO", "250 server");
+  server_.reply("RCPT TO:<bob", "250 ok\r\n250 ok");
+  server_.reply("RCPT TO:<carol", "354 what");
+  server_.reply("DATA", "250 ok");
+  for (const Outcome& outcome : attempt()) EXPECT_EQ(outcome.kind, Kind::unreachable);
+  EXPECT_FALSE(link_->is_open());
+}
+
 TEST_F(RelayPeersTest, RepliesTooFewAreATimeout) {
   be_impatient();
   add_recipient("carol@example.net");

@@ -77,6 +77,13 @@ TEST(ReplyParser, TakesBareLf) {
   EXPECT_EQ(parse("250 a\n").lines.front(), "a");
 }
 
+TEST(ReplyParser, ControlCharactersGoIntoNoLog) {
+  ReplyParser parser;
+  parser.feed(std::string_view("550-5.1.1 a\rb\tc\r\n550 \x1b[31m\0\r\n", 29));
+  ASSERT_EQ(parser.state(), ReplyParser::State::complete);
+  EXPECT_EQ(parser.take().to_string(), "550 5.1.1 a?b c ?[31m?");
+}
+
 TEST(ReplyParser, LeavesTheNextReplyAlone) {
   ReplyParser parser;
   const std::string_view two = "250 a\r\n354 b\r\n";
