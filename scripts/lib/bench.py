@@ -12,6 +12,7 @@ import time
 
 from bench_client import deliver, imap, mail, smtp, support
 from bench_growth import measure_growth, plot
+from bench_peer import PostfixAndDovecot
 from bench_relay import measure_relaying
 from bench_search import search
 
@@ -80,7 +81,8 @@ def messages(server, cache={}):
     """How many messages lie in all INBOXes."""
     total = 0
     for user in USERS:
-        client = cache.get(user) or cache.setdefault(user, imap(server, user))
+        key = server.ports["imap"], user
+        client = cache.get(key) or cache.setdefault(key, imap(server, user))
         client.send(b"s STATUS INBOX (MESSAGES)\r\n")
         answer = client.line()
         total += int(answer.rsplit(b"MESSAGES ", 1)[1].rstrip(b")\r\n"))
@@ -122,13 +124,15 @@ def logins(server, count):
 def fetch(server, count):
     """Envelopes of a mailbox with `count` messages; the messages come by APPEND, which is measured too."""
     client = imap(server, USERS[2])
+    client.send(b"c CREATE Bench\r\n")
+    client.until(b"c")
     text = mail(4096)[:-3]
     began = time.monotonic()
     for _ in range(count):
-        client.send(b"a APPEND Archive {%d+}\r\n" % len(text) + text + b"\r\n")
+        client.send(b"a APPEND Bench {%d+}\r\n" % len(text) + text + b"\r\n")
         client.until(b"a")
     appended = time.monotonic() - began
-    client.send(b"s SELECT Archive\r\n")
+    client.send(b"s SELECT Bench\r\n")
     client.until(b"s")
     result = {"messages": count, "append_per_s": round(count / appended)}
     for name, items in (("flags", b"(UID FLAGS)"), ("envelope", b"(UID FLAGS ENVELOPE RFC822.SIZE)"), ("body", b"(BODY.PEEK[])")):
@@ -144,7 +148,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=5, help="of each inbound run (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--only", choices=("mailboxes", "relay", "growth"), help="a part of the measurements; growth is in no other")
-    parser.add_argument("--beside", choices=("postfix",), help="measure this one's relaying in the same run (Debian's package)")
+    parser.add_argument("--beside", choices=("postfix",), help="measure Debian's packages in the same run; for mailboxes with Dovecot")
     parser.add_argument("--most", type=int, default=1_000_000, help="messages, accounts and recipients that growth goes to")
     parser.add_argument("--plot", metavar="FILE", help="draw what growth has found, as an SVG")
     arguments = parser.parse_args()
@@ -160,7 +164,7 @@ def main():
         if arguments.plot:
             plot(curves, arguments.plot)
     if arguments.only in (None, "mailboxes"):
-        measure_mailboxes(measure, arguments.seconds)
+        measure_mailboxes(measure, arguments.seconds, arguments.beside)
     if arguments.only in (None, "relay"):
         measure_relaying(measure, arguments.beside)
     if arguments.json:
@@ -168,20 +172,30 @@ def main():
     return 0
 
 
-def measure_mailboxes(measure, seconds):
+def measure_server(measure, server, seconds, name=""):
+    measure(name + "push: 250 to EXISTS", push, server, 200)
+    measure(name + "inbound 4 KiB, 1 connection", inbound, server, 1, seconds, 4096)
+    measure(name + "inbound 4 KiB, 20 connections", inbound, server, 20, seconds, 4096)
+    measure(name + "inbound 4 KiB, 100 connections", inbound, server, 100, seconds, 4096)
+    measure(name + "inbound 1 MiB, 20 connections", inbound, server, 20, seconds, 1 << 20)
+    measure(name + "login", logins, server, 20)
+    measure(name + "APPEND and FETCH", fetch, server, 2000)
+
+
+def measure_mailboxes(measure, seconds, beside):
     server = support.Server(USERS, settings=["smtp.max_messages=1000000"])
     try:
         server.start()
-        measure("push: 250 to EXISTS", push, server, 200)
-        measure("inbound 4 KiB, 1 connection", inbound, server, 1, seconds, 4096)
-        measure("inbound 4 KiB, 20 connections", inbound, server, 20, seconds, 4096)
-        measure("inbound 4 KiB, 100 connections", inbound, server, 100, seconds, 4096)
-        measure("inbound 1 MiB, 20 connections", inbound, server, 20, seconds, 1 << 20)
-        measure("login", logins, server, 20)
-        measure("APPEND and FETCH", fetch, server, 2000)
+        measure_server(measure, server, seconds)
         measure("SEARCH", search, server, USERS[3], 50_000)
     finally:
         server.close()
+    if beside:
+        peer = PostfixAndDovecot(USERS)
+        try:
+            measure_server(measure, peer.start(), seconds, "Postfix and Dovecot: ")
+        finally:
+            peer.close()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ error     unix - - n - - error
 retry     unix - - n - - error
 discard   unix - - n - - discard
 smtp      unix - - n - - smtp
+lmtp      unix - - n - - lmtp
 scache    unix - - n - 1 scache
 virtual   unix - n n - - virtual
 anvil     unix - - n - 1 anvil
