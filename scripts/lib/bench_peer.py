@@ -61,7 +61,8 @@ class PostfixAndDovecot:
         self.postfix.write("users", "".join(f"{user}:{support.PASSWORD}::::::\n" for user in users))
 
     def start(self):
-        self.postfix.root("/usr/sbin/dovecot", "-c", self.config)
+        # It keeps the standard error that it is given: nobody must wait for the end of that.
+        self.postfix.root("/bin/sh", "-c", f"exec /usr/sbin/dovecot -c {self.config} >/dev/null 2>&1")
         self.postfix.start()
         return self
 
