@@ -279,7 +279,9 @@ Reply Session::failed(std::string_view verb, const store::SqliteError& error) co
                                            : "The mailbox cannot be reached at the moment. Please try again later.";
   // It is seen already, by this session too; repeated it might be there twice.
   if (dynamic_cast<const store::NotFlushed*>(&error) != nullptr)
-    words = "It was done, but the server's disk did not confirm it: a power failure may undo it. Look before you repeat it.";
+    words =
+        "It was done, but the server's disk did not confirm it: a power failure may undo it. Look before you repeat "
+        "it.";
   return Reply::no(words).code("UNAVAILABLE");
 }
 

@@ -19,15 +19,15 @@ constexpr std::string_view kRecoveredMailbox = "Recovered";
 constexpr size_t kMaxNamedLosses = 1'000;  // messages of which nothing is left, that are told one by one
 
 struct Recovered {
-  int64_t messages = 0;              // in the mailboxes of the new file
-  int64_t mailboxes = 0;             // of it
-  int64_t found_again = 0;           // of the messages, those that no mailbox named
-  int64_t damaged = 0;               // of the messages, those of which parts are missing
-  int64_t lost = 0;                  // entries of mailboxes of whose message nothing is left
-  std::vector<std::string> losses;   // where these were: "INBOX, UID 12"
-  std::vector<std::string> unread;   // tables of which parts could not be read
-  bool new_uids = false;             // every mailbox has a new UIDVALIDITY
-  bool schema_replaced = false;  // the file could be read only with other pages of its schema
+  int64_t messages = 0;             // in the mailboxes of the new file
+  int64_t mailboxes = 0;            // of it
+  int64_t found_again = 0;          // of the messages, those that no mailbox named
+  int64_t damaged = 0;              // of the messages, those of which parts are missing
+  int64_t lost = 0;                 // entries of mailboxes of whose message nothing is left
+  std::vector<std::string> losses;  // where these were: "INBOX, UID 12"
+  std::vector<std::string> unread;  // tables of which parts could not be read
+  bool new_uids = false;            // every mailbox has a new UIDVALIDITY
+  bool schema_replaced = false;     // the file could be read only with other pages of its schema
 };
 
 /// Reads a damaged file, which is not changed, and makes a whole one of it at target, which must not be there; its log
