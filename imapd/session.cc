@@ -269,11 +269,19 @@ asio::awaitable<Reply> Session::run_command(const Command& command, Cursor& curs
 
 Reply Session::failed(std::string_view verb, const store::SqliteError& error) const {
   log_error("command_failed", {{"session", number_}, {"user", user_}, {"verb", verb}, {"error", error.what()}});
+  if (error.is_corrupt()) {
+    return Reply::no(
+               "This mailbox's file is damaged and was set aside; nothing of it was deleted. The administrator can "
+               "bring back what it holds, and mail that comes meanwhile waits.")
+        .code("CORRUPTION");
+  }
   std::string_view words = error.is_full() ? "The server's disk is full; nothing was changed. Please try again later."
                                            : "The mailbox cannot be reached at the moment. Please try again later.";
   // It is seen already, by this session too; repeated it might be there twice.
   if (dynamic_cast<const store::NotFlushed*>(&error) != nullptr)
-    words = "It was done, but the server's disk did not confirm it: a power failure may undo it. Look before you repeat it.";
+    words =
+        "It was done, but the server's disk did not confirm it: a power failure may undo it. Look before you repeat "
+        "it.";
   return Reply::no(words).code("UNAVAILABLE");
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "common/base/ascii.h"
 #include "common/config/load.h"
@@ -132,6 +133,14 @@ void Context::say(std::string_view sentence) {
   if (json) return;
   out_ += sentence;
   out_ += '\n';
+}
+
+void Context::progress(const std::string& text) {
+  constexpr std::chrono::milliseconds kPace{200};
+  const auto now = std::chrono::steady_clock::now();
+  if (json || ::isatty(STDERR_FILENO) == 0 || (!text.empty() && now - shown_ < kPace)) return;
+  shown_ = now;
+  fmt::print(stderr, "\r\x1b[K{}", text);
 }
 
 void Context::result(const Json& object, std::string_view sentence) {

@@ -1,6 +1,7 @@
 // What every command needs: the options before the noun, the configuration, the state folder, and where to print.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -79,6 +80,9 @@ class Context {
   /// One object as lines of name and value, or as JSON.
   void print_one(const Json& object, const std::vector<Column>& lines);
   void write(std::string_view text) { out_ += text; }
+  /// How far a long command is, for somebody who watches a terminal; a line that the next one replaces. Empty: it is
+  /// done.
+  void progress(const std::string& text);
 
   /// A password from a terminal (asked for twice, not shown) or the first line of standard input. Throws CommandFailed.
   std::string read_password(const std::string& whose);
@@ -94,6 +98,7 @@ class Context {
   std::unique_ptr<store::Directory> directory_;
   std::unique_ptr<store::Accounts> accounts_;
   std::string out_;
+  std::chrono::steady_clock::time_point shown_{};  // progress(), last
 };
 
 /// Four groups of five letters and digits: 100 bits, and nothing that is mistaken for something else.

@@ -106,6 +106,12 @@ void check_directory(Context& context, Report& report) {
   }
   report.fine("directory", fmt::format("{} domain{}, {} account{}.", domains.size(), domains.size() == 1 ? "" : "s",
                                        accounts.size(), accounts.size() == 1 ? "" : "s"));
+  for (const store::AccountInfo& account : accounts) {
+    const std::string path = context.accounts().path_of(account.id);
+    if (!store::is_set_aside(path)) continue;
+    report.problem("account", fmt::format("The file of {} was damaged and is set aside.", account.address),
+                   fmt::format("`mailctl recover {}` brings back what can be read of it.", account.address));
+  }
   for (const store::DomainInfo& domain : domains) {
     const auto postmaster = directory.resolve("postmaster", domain.name, context.config().address.separators);
     if (postmaster.kind == store::RecipientKind::known && !postmaster.targets.empty()) continue;

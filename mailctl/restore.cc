@@ -1,4 +1,6 @@
-// mailctl restore: brings back what was expunged.
+// mailctl restore: brings back what was expunged. What a backup has: restore_backup.cc.
+#include "mailctl/restore.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -14,14 +16,6 @@
 namespace postrider::mailctl {
 namespace {
 
-constexpr uint64_t kHeaderRead = 64 << 10;  // octets of a message in which its Subject is looked for
-constexpr size_t kMaxRestored = 10'000;     // messages in one change: nobody waits for all of them
-
-struct Options {
-  std::string address, folder, to, since, until, subject;
-  bool list = false;
-};
-
 /// A message that was chosen.
 struct Choice {
   int64_t id = 0;
@@ -36,15 +30,7 @@ std::string field(const std::string& head, std::string_view name) {
   return value ? decode_encoded_words(*value) : std::string();
 }
 
-/// How long ago, as 2h or 3d.
-UnixTime ago(const Context& context, const std::string& text, UnixTime otherwise) {
-  if (text.empty()) return otherwise;
-  const auto age = config::parse_duration(text);
-  if (!age) throw CommandFailed(fmt::format("{} is no time: write how long ago, as 30m, 2h or 3d.", text), kUsage);
-  return context.clock().unix_time() - age->count();
-}
-
-std::vector<Choice> choose(const Context& context, store::Account& account, const Options& options) {
+std::vector<Choice> choose(const Context& context, store::Account& account, const RestoreOptions& options) {
   const UnixTime since = ago(context, options.since, 0);
   const UnixTime until = ago(context, options.until, context.clock().unix_time());
   const std::string wanted = fold_for_search(options.subject);
@@ -83,7 +69,7 @@ void list(Context& context, const std::vector<Choice>& chosen) {
                 "Nothing that was removed is kept, or nothing fits.");
 }
 
-void restore(Context& context, const Options& options) {
+void restore(Context& context, const RestoreOptions& options) {
   const store::AccountInfo info = context.account(options.address);
   if (::access(context.accounts().path_of(info.id).c_str(), F_OK) != 0) {
     throw CommandFailed(fmt::format("The account {} never had mail.", info.address));
@@ -117,25 +103,54 @@ void restore(Context& context, const Options& options) {
 
 }  // namespace
 
+UnixTime ago(const Context& context, const std::string& text, UnixTime otherwise) {
+  if (text.empty()) return otherwise;
+  const auto age = config::parse_duration(text);
+  if (!age) throw CommandFailed(fmt::format("{} is no time: write how long ago, as 30m, 2h or 3d.", text), kUsage);
+  return context.clock().unix_time() - age->count();
+}
+
 void add_restore_command(CLI::App& app, Context& context) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("restore", "Brings back mail that was removed.");
+  auto options = std::make_shared<RestoreOptions>();
+  CLI::App* command = app.add_subcommand("restore", "Brings back mail that was removed, or what a backup has.");
   describe(
       *command,
-      "Brings back messages that were expunged, and folders that were deleted with their messages, as long as they "
-      "are kept (store.undelete). A message goes back to its folder, which is made again where it is gone, and gets "
-      "a new UID. --list shows what can come back, and changes nothing.",
+      "Without --from: brings back messages that were expunged, and folders that were deleted with their messages, as "
+      "long as they are kept (store.undelete). A message goes back to its folder, which is made again where it is "
+      "gone, and gets a new UID. --list shows what can come back, and changes nothing.\n\n"
+      "With --from: brings back what a backup has (`mailctl backup`): DIR, or one of the backups in it. Messages are "
+      "added to the account below the folder Restored, or to another one with --to: all, those of a --folder, or those "
+      "with a --subject, a --message-id or a --uid. With --replace the account becomes what it was then, and the file "
+      "that it has now is kept under another name. --before 1h takes the youngest backup that is older than that. The "
+      "daemons may run.\n\n"
+      "With --all and --from: everything, into an empty state folder; the daemons must not run. No UID comes to mean "
+      "another message: mail programs fetch everything anew.",
       "  mailctl restore --list alice@example.org\n"
-      "  mailctl restore --folder Projects alice@example.org\n"
-      "  mailctl restore --since 2h --subject invoice alice@example.org\n");
-  command->add_option("ADDRESS", options->address, "The account's address.")->required();
+      "  mailctl restore --since 2h --subject invoice alice@example.org\n"
+      "  mailctl restore --from /srv/backup/mail --folder Projects alice@example.org\n"
+      "  mailctl restore --from /srv/backup/mail --message-id '<1@example.net>' --to INBOX alice@example.org\n"
+      "  mailctl restore --from /srv/backup/mail --before 1h --replace alice@example.org\n"
+      "  mailctl restore --from /srv/backup/mail --all\n");
+  command->add_option("ADDRESS", options->address, "The account's address.");
   command->add_flag("--list", options->list, "Show what can come back.");
-  command->add_option("--folder", options->folder, "What was removed from this folder.");
+  command->add_option("--folder", options->folder, "What was removed from this folder, or lay in it.");
   command->add_option("--since", options->since, "What was removed no longer ago than this, as 2h or 3d.");
   command->add_option("--until", options->until, "What was removed longer ago than this, as 10m or 1d.");
   command->add_option("--subject", options->subject, "What has this in its subject.");
   command->add_option("--to", options->to, "Restore everything into this folder.");
-  command->callback([&context, options] { restore(context, *options); });
+  CLI::Option* from = command->add_option("--from", options->from, "From a backup.")->type_name("DIR");
+  command->add_option("--before", options->before, "The youngest backup older than this, as 1h or 2d.")->needs(from);
+  command->add_option("--message-id", options->message_id, "The message with this Message-ID.")->needs(from);
+  command->add_option("--uid", options->uid, "The message of this UID in --folder, as it was then.")->needs(from);
+  CLI::Option* replace =
+      command->add_flag("--replace", options->replace, "The whole account becomes what it was.")->needs(from);
+  command->add_flag("--all", options->all, "Everything, into an empty state folder.")->needs(from)->excludes(replace);
+  command->callback([&context, options] {
+    if (options->address.empty() && !options->all)
+      throw CommandFailed("Name the account, or --all. Try `mailctl restore --help`.", kUsage);
+    if (!options->from.empty()) return restore_from_backup(context, *options);
+    restore(context, *options);
+  });
 }
 
 }  // namespace postrider::mailctl

@@ -44,8 +44,10 @@ std::string explain_storage(const store::SqliteError& error) {
   if (error.is_full()) return fmt::format("The disk is full: {}. Make room and try again.", error.what());
   if (error.is_busy()) return fmt::format("Somebody else keeps the database locked: {}. Try again.", error.what());
   if (error.is_corrupt()) {
-    return fmt::format("The database is damaged: {}. Stop the daemons and restore the file from a backup.",
-                       error.what());
+    return fmt::format(
+        "The database is damaged: {}. `mailctl recover ADDRESS` brings back what can be read of an "
+        "account; queue.db and directory.db come back from a backup (`mailctl restore --help`).",
+        error.what());
   }
   return fmt::format("The database cannot be used: {}. `mailctl doctor` checks files and permissions.", error.what());
 }
@@ -66,7 +68,10 @@ void build(CLI::App& app, Context& context) {
   add_password_command(app, context);
   add_quota_commands(app, context);
   add_queue_commands(app, context);
+  add_backup_command(app, context);
   add_restore_command(app, context);
+  add_recover_command(app, context);
+  add_downgrade_command(app, context);
   add_trace_command(app, context);
   add_audit_command(app, context);
   add_config_commands(app, context);

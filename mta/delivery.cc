@@ -28,6 +28,13 @@ Outcome disk_full() {
 Outcome mailbox_broken() {
   return Outcome::temporary("4.2.0", "451 4.2.0 The mailbox cannot be written at the moment");
 }
+// An administrator brings it back, and mail waits for that: the sender can do nothing about it.
+Outcome mailbox_damaged() {
+  Outcome outcome =
+      Outcome::temporary("4.3.0", "451 4.3.0 The mailbox's file is damaged; mail is kept until it is recovered");
+  outcome.expires = false;
+  return outcome;
+}
 
 Outcome outcome_of(const store::StoreFailure& failure) {
   if (failure.fault == store::StoreFault::over_quota) {
@@ -74,7 +81,7 @@ store::MailboxId junk_mailbox(store::Account& account, store::Edit& edit, store:
 }
 
 bool concerns_whole_account(const store::SqliteError& error) {
-  return error.is_full() || error.is_busy() || error.is_corrupt();
+  return error.is_full() || error.is_busy();
 }
 
 bool has_suspect(std::span<const Delivery> deliveries) {
@@ -168,6 +175,7 @@ std::vector<Outcome> LocalDelivery::deliver_all(store::AccountId account, std::s
   } catch (const store::SqliteError& error) {
     log_error("delivery_failed", {{"account", account}, {"messages", deliveries.size()}, {"reason", error.what()}});
     if (error.is_full()) return all(disk_full());
+    if (error.is_corrupt()) return all(mailbox_damaged());
     if (concerns_whole_account(error) || deliveries.size() == 1) return all(mailbox_broken());
   } catch (const std::exception& error) {
     log_error("delivery_failed", {{"account", account}, {"messages", deliveries.size()}, {"reason", error.what()}});

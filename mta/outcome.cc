@@ -25,7 +25,7 @@ Decision decide(const Outcome& outcome, const store::QueuedMessage& message, con
   decision.next = Decision::Next::bounce;
   if (outcome.kind == Outcome::Kind::permanent) return decision;
   UnixTime end = message.accepted + schedule.lifetime.count();
-  if (now >= end) {
+  if (now >= end && outcome.expires) {
     decision.expired = true;
     return decision;
   }
@@ -33,7 +33,7 @@ Decision decide(const Outcome& outcome, const store::QueuedMessage& message, con
   int64_t interval = retry_interval(schedule, recipient.attempts).count();
   int64_t spread = random == 0 ? 0 : static_cast<int64_t>(random % static_cast<uint64_t>(interval / 10 + 1));
   UnixTime at = outcome.not_before != 0 ? outcome.not_before : now + interval + spread;
-  decision.at = std::min(std::max(at, now), end);
+  decision.at = now >= end ? std::max(at, now) : std::min(std::max(at, now), end);
   if (schedule.delay_warning.count() == 0 || !wants_delay_report(message, recipient)) return decision;
   const UnixTime warn_at = message.accepted + schedule.delay_warning.count();
   decision.warn = now >= warn_at;

@@ -28,6 +28,7 @@ struct Outcome {
   bool reports_itself = false;   // relayed to a host that took over NOTIFY (RFC 3461 5.2.1)
   bool attempted = true;         // false: waits for a destination that is known to be dead
   UnixTime not_before = 0;       // where something better than the schedule is known
+  bool expires = true;           // false: this server has to be mended first; it is kept however long that takes
 
   bool is_success() const { return kind == Kind::delivered || kind == Kind::relayed; }
   static Outcome delivered() { return make(Kind::delivered, "2.0.0", "250 2.0.0 In the mailbox"); }

@@ -1,15 +1,10 @@
 #include "store/account.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "store/account_schema.h"
 #include "store/metrics.h"
@@ -88,23 +83,17 @@ const std::string& scan_sql(unsigned wants) {
 }  // namespace
 
 Account::Account(const std::string& path, AccountId id, OpenMode mode, const Clock& clock)
-    : id_(id), clock_(clock), database_(path, mode, Sync::normal) {
-  std::string lock = path.substr(0, path.rfind('.')) + ".lock";
-  lock_file_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0660);
-  if (lock_file_ < 0) throw SqliteError(0, fmt::format("{}: {}", lock, std::strerror(errno)));
-  try {
-    ::fchmod(lock_file_, 0660);
-    migrate(database_, kAccountMigrations);
-    prepare_state();
-  } catch (...) {
-    ::close(lock_file_);
-    throw;
-  }
+    : id_(id), clock_(clock), file_(path), flushed_before_(file_.flushed()), database_(path, mode, Sync::normal) {
+  const ino_t identity = identity_of(path);
+  if (!database_.has_moved()) identity_ = identity;
+  // Before anything is made in it: an empty file is as good as a new one.
+  if (flushed_before_ > 0 && database_.user_version() == 0)
+    throw damaged_account(path, "holds nothing, and the account has had mail");
+  migrate(database_, kAccountMigrations);
+  prepare_state();
 }
 
-Account::~Account() {
-  ::close(lock_file_);
-}
+Account::~Account() = default;
 
 void Account::prepare_state() {
   std::string boot;
@@ -112,8 +101,13 @@ void Account::prepare_state() {
     Rows rows(database_.prepare("SELECT boot FROM state"));
     if (rows.next()) boot = rows->text(0);
   }
+  if (flushed_before_ > 0 && modseq() < flushed_before_) {
+    throw damaged_account(database_.path(), fmt::format("is older than what was flushed (modseq {}, {} was flushed); "
+                                                        "its log is lost, or it is a copy from before",
+                                                        modseq(), flushed_before_));
+  }
   if (boot == boot_id()) return;
-  WriterLock lock(lock_file_);
+  WriterLock lock(file_.lock_file());
   if (boot.empty()) {
     create_default_mailboxes();
   } else {
@@ -127,7 +121,7 @@ void Account::prepare_state() {
         .run();
     transaction.commit();
   }
-  database_.flush();
+  flush();
 }
 
 void Account::create_default_mailboxes() {
@@ -362,7 +356,12 @@ void Account::read(MessageId message, uint64_t offset, uint64_t length, std::str
       Rows rows(database_.prepare("SELECT raw_size, zstd, data FROM chunk WHERE id = ?1").bind(id));
       if (!rows.next()) return;
       cached_chunk_ = -1;
-      chunk_ = restore_chunk(rows->blob(2), rows->integer(1) != 0, static_cast<size_t>(rows->integer(0)));
+      try {
+        chunk_ = restore_chunk(rows->blob(2), rows->integer(1) != 0, static_cast<size_t>(rows->integer(0)));
+      } catch (const std::runtime_error& error) {
+        // One text, not the file: the others can be read.
+        throw SqliteError(0, fmt::format("{}: message {}: {}", database_.path(), message, error.what()));
+      }
       cached_chunk_ = id;
     }
     uint64_t within = offset - begin - static_cast<uint64_t>(number) * kChunkSize;
@@ -422,8 +421,10 @@ void Account::scan_kept(const std::function<bool(const KeptMessage&)>& visit) {
 }
 
 Flushed Account::flush() {
+  const ModSeq visible = modseq();
   const metrics::Timing timing(counted::account_flush_seconds[0]);
   database_.flush();
+  file_.note_flushed(visible);
   return Flushed();
 }
 

@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "store/access_rights.h"
+#include "store/account_file.h"
 #include "store/annotations.h"
 #include "store/message_source.h"
 #include "store/sqlite.h"
@@ -140,7 +141,8 @@ struct Retention {
 
 class Account {
  public:
-  /// Opens and migrates; create also makes the file, INBOX and the special-use mailboxes. Throws SqliteError.
+  /// Opens and migrates; create also makes the file, INBOX and the special-use mailboxes. Throws SqliteError, also for
+  /// a file that knows less than was flushed (account_file.h).
   Account(const std::string& path, AccountId id, OpenMode mode, const Clock& clock);
   ~Account();
   Account(const Account&) = delete;
@@ -213,6 +215,12 @@ class Account {
   /// Background work: a checkpoint, and what is not to be kept longer is purged.
   void maintain(const Retention& retention);
   int wal_pages() const { return database_.wal_pages(); }
+  /// Of the file that this handle is of (account_file.h).
+  ino_t file_identity() const { return identity_; }
+  /// The file is not what it should be; the handle is of no more use.
+  bool damaged() const { return database_.damaged(); }
+  /// Another file has taken its place, or none.
+  bool has_moved() { return database_.has_moved(); }
   void checkpoint() { database_.checkpoint(); }
   int64_t data_version() { return database_.data_version(); }
   /// Lets go of what a cached handle need not keep.
@@ -235,8 +243,10 @@ class Account {
   AccountId id_;
   AccountId reader_ = 0;  // 0: the owner
   const Clock& clock_;
+  AccountFile file_;
+  const ModSeq flushed_before_;  // when it was opened
+  ino_t identity_ = 0;
   Database database_;
-  int lock_file_ = -1;
   uint64_t most_messages_ = 0;
   // The chunk that was read last: bodies are read in pieces.
   int64_t cached_chunk_ = -1;

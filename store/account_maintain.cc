@@ -27,7 +27,7 @@ void Account::maintain(const Retention& retention) {
     edit.commit();
   }
   {
-    WriterLock lock(lock_file_);
+    WriterLock lock(file_.lock_file(), database_);
     Transaction transaction(database_);
     database_
         .prepare("UPDATE state SET log_floor = coalesce((SELECT max(modseq) FROM change WHERE time < ?1), log_floor)")

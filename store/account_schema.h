@@ -182,7 +182,19 @@ CREATE TABLE url_key(
   mailbox INTEGER PRIMARY KEY,
   key BLOB NOT NULL
 ) STRICT;
+)sql",
+              R"sql(
+DROP TABLE reader_seen;
+DROP TABLE url_key;
+INSERT INTO search(search) VALUES('delete-all');
+UPDATE search_state SET indexed_to = 0, rows = 0, gone = 0;
 )sql"},
 };
+
+/// Of an entry e: false where one of the parts of its message is missing, or has another size than it had.
+inline constexpr std::string_view kIsWhole =
+    "EXISTS(SELECT 1 FROM message m JOIN head h ON h.id = m.id WHERE m.id = e.message AND m.size = length(h.prefix) +"
+    " length(h.data) + (SELECT coalesce(sum(raw_size), 0) FROM chunk c WHERE c.id BETWEEN m.id << 20 AND"
+    " (m.id << 20) + 1048575))";
 
 }  // namespace postrider::store

@@ -46,29 +46,59 @@ Accounts::Lease Accounts::open(AccountId id, AccountId reader) {
 
 /// An idle handle, or a new one.
 std::unique_ptr<Account> Accounts::take(AccountId id) {
-  {
-    std::lock_guard guard(mutex_);
-    if (auto found = by_id_.find(id); found != by_id_.end()) {
-      std::unique_ptr<Account> account = std::move(*found->second);
-      idle_.erase(found->second);
-      by_id_.erase(found);
-      return account;
-    }
-  }
-  std::string path = path_of(id);
+  if (std::unique_ptr<Account> idle = take_idle(id); idle != nullptr && !idle->has_moved()) return idle;
+  const std::string path = path_of(id);
+  const ino_t file = identity_of(path);
   try {
     return std::make_unique<Account>(path, id, OpenMode::must_exist, clock_);
-  } catch (const SqliteError&) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) == 0) throw;
+  } catch (const SqliteError& error) {
+    if (error.is_corrupt()) set_aside(id, file, error.what());
+    if (identity_of(path) != 0) throw;
+  }
+  if (is_set_aside(path)) {
+    throw damaged_account(path,
+                          "the account's file was damaged and is set aside; `mailctl recover` brings back what "
+                          "can be read of it");
   }
   make_directory(state_ + "/accounts");
   make_directory(path.substr(0, path.rfind('/')));
   return std::make_unique<Account>(path, id, OpenMode::create, clock_);
 }
 
+std::unique_ptr<Account> Accounts::take_idle(AccountId id) {
+  std::lock_guard guard(mutex_);
+  auto found = by_id_.find(id);
+  if (found == by_id_.end()) return nullptr;
+  std::unique_ptr<Account> account = std::move(*found->second);
+  idle_.erase(found->second);
+  by_id_.erase(found);
+  return account;
+}
+
+/// What cannot be set aside stays where it is: whoever opens it next finds it damaged as well.
+void Accounts::set_aside(AccountId id, ino_t file, std::string_view reason) {
+  const std::string path = path_of(id);
+  log_error("account_damaged", {{"account", id}, {"file", path}, {"reason", reason}});
+  try {
+    const std::string kept = store::set_aside(path, file, "damaged", clock_.unix_time());
+    if (kept.empty()) return;
+    log_error("account_set_aside",
+              {{"account", id},
+               {"file", path},
+               {"kept_as", kept},
+               {"advice", "mailctl recover brings back what can be read of it; mail that comes meanwhile waits"}});
+  } catch (const std::exception& error) {
+    log_error("account_not_set_aside", {{"account", id}, {"file", path}, {"reason", error.what()}});
+  }
+}
+
 Accounts::Lease::~Lease() {
-  if (account_ != nullptr) owner_->give_back(std::move(account_));
+  if (account_ == nullptr) return;
+  if (account_->damaged()) {
+    owner_->set_aside(account_->id(), account_->file_identity(), "found while it was used");
+  } else {
+    owner_->give_back(std::move(account_));
+  }
 }
 
 void Accounts::give_back(std::unique_ptr<Account> account) {

@@ -35,7 +35,8 @@ class Accounts {
   };
 
   /// Opens the account; makes its file when it is not there yet (its row in the directory is what makes an account
-  /// exist).
+  /// exist). One that is damaged is set aside, and then there is none until an administrator did something about it:
+  /// SqliteError, is_corrupt().
   /// reader: who reads it, when that is not the owner (Account::read_as).
   Lease open(AccountId id, AccountId reader = 0);
   /// The most messages that an account may hold, from its next opening on; 0: any number. From any thread.
@@ -50,6 +51,8 @@ class Accounts {
  private:
   friend class Lease;
   std::unique_ptr<Account> take(AccountId id);
+  std::unique_ptr<Account> take_idle(AccountId id);
+  void set_aside(AccountId id, ino_t file, std::string_view reason);
   void give_back(std::unique_ptr<Account> account);
 
   std::string state_;

@@ -266,7 +266,9 @@ bool Audit::check_file() {
             path,
             "",
             wrong,
-            "Stop the daemons, keep the file, and put it back from a backup."});
+            path.find("/accounts/") == std::string::npos
+                ? "Stop the daemons, keep the file, and put it back from a backup (`mailctl restore --help`)."
+                : kRecoverAdvice});
   }
   return !files_.empty();
 }

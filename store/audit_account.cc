@@ -2,18 +2,13 @@
 
 #include <algorithm>
 
+#include "store/account_schema.h"
 #include "store/maintenance.h"
 
 namespace postrider::store {
 namespace {
 
 constexpr UnixTime kDay = 86'400;
-
-/// False where one of the parts of a message is missing, or has another size than it had.
-constexpr std::string_view kIsWhole =
-    "EXISTS(SELECT 1 FROM message m JOIN head h ON h.id = m.id WHERE m.id = e.message AND m.size = length(h.prefix) +"
-    " length(h.data) + (SELECT coalesce(sum(raw_size), 0) FROM chunk c WHERE c.id BETWEEN m.id << 20 AND"
-    " (m.id << 20) + 1048575))";
 
 bool before(const Placed& a, const Placed& b) {
   return std::pair(a.mailbox, a.uid) < std::pair(b.mailbox, b.uid);

@@ -5,6 +5,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -16,6 +17,10 @@ namespace postrider::store {
 constexpr size_t kMaxAuditEntries = 5'000;   // whose parts are looked for in one step
 constexpr size_t kMaxAuditRuns = 2'000'000;  // runs of UIDs of one account's log in memory (8 octets each)
 constexpr size_t kMaxNamedUids = 100;        // of one mailbox, in findings
+
+/// What is said of an account's file that is damaged.
+constexpr std::string_view kRecoverAdvice =
+    "`mailctl recover ADDRESS` brings back what can be read of it, `mailctl restore --from BACKUP` what a backup has.";
 
 /// A recipient that ended in a mailbox, as the ledger has it.
 struct Placed {

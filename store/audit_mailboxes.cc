@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "store/account_file.h"
 #include "store/audit.h"
 #include "store/queue.h"
 
@@ -171,7 +172,7 @@ bool Audit::check_account() {
               path_of(account.id),
               "The account exists.",
               error.what(),
-              "Put the account's file back from a backup."});
+              kRecoverAdvice});
     }
   }
   if (open_ == nullptr) ++account_;
@@ -181,7 +182,20 @@ bool Audit::check_account() {
 void Audit::check_entries(const AccountInfo& account) {
   if (open_ == nullptr) {
     const std::string path = path_of(account.id);
-    if (!has_file(path)) return;  // it never had mail: where the ledger says otherwise, that was told
+    if (!has_file(path)) {
+      if (is_set_aside(path)) {
+        report({"account_set_aside",
+                0,
+                0,
+                {},
+                account.address,
+                path,
+                "The account has had mail.",
+                "Its file, which was damaged and set aside, or is gone.",
+                kRecoverAdvice});
+      }
+      return;  // it never had mail: where the ledger says otherwise, that was told
+    }
     open_ = std::make_unique<AccountAudit>(path, clock_);
     ++counts_.accounts;
     const bool whole = open_->compare([&](const AccountAudit::Gap& gap) {

@@ -77,6 +77,9 @@ CREATE TABLE app_password(
   last_used INTEGER NOT NULL,
   PRIMARY KEY(account, name)
 ) STRICT, WITHOUT ROWID;
+)sql",
+              R"sql(
+DROP TABLE app_password;
 )sql"},
 };
 

@@ -37,7 +37,7 @@ StoreFailure too_many_messages(uint64_t most) {
 
 Edit::Edit(Account& account)
     : account_(account),
-      lock_(std::make_unique<WriterLock>(account.lock_file_)),
+      lock_(std::make_unique<WriterLock>(account.file_.lock_file(), account.database_)),
       transaction_(std::make_unique<Transaction>(account.database_)) {
   Rows rows(account_.database_.prepare("SELECT modseq, next_message FROM state"));
   rows.next();

@@ -13,16 +13,16 @@ namespace {
 
 constexpr size_t kMaxProbed = 100'000;  // destinations that are remembered as probed in one change
 
-// What a QueueFilter means, as parameters 1 to 7: the least message and recipient (not included), the first message
-// beyond, destination, sender, state. One text for every filter: the order of the key decides how rows are found, not
-// the filter.
+// What a QueueFilter means, as parameters 1 to 6 and 8: the least message and recipient (not included), the first
+// message beyond, destination, sender, state, account. One text for every filter: the order of the key decides how rows
+// are found, not the filter.
 constexpr const char* kMatches =
     " (r.message, r.number) > (?1, ?2) AND r.message < ?3"
     " AND (?4 = '' OR r.destination = ?4"
     "      OR r.account <> 0 AND lower(substr(r.address, -length(?4) - 1)) = '@' || ?4)"
     " AND (?5 IS NULL OR (SELECT reverse_path FROM message WHERE id = r.message) = ?5 COLLATE NOCASE)"
     " AND CASE ?6 WHEN 0 THEN 1 WHEN 1 THEN r.next_attempt IS NOT NULL AND r.hold = 0"
-    " WHEN 2 THEN r.hold <> 0 ELSE r.next_attempt IS NULL END ";
+    " WHEN 2 THEN r.hold <> 0 ELSE r.next_attempt IS NULL END AND (?8 = 0 OR r.account = ?8) ";
 
 Statement& bind_filter(Statement& statement, const QueueFilter& filter, QueueId message, int64_t number, size_t limit) {
   QueueId end = filter.accepted_before != 0 ? first_id_of(filter.accepted_before) : INT64_MAX;
@@ -30,7 +30,8 @@ Statement& bind_filter(Statement& statement, const QueueFilter& filter, QueueId 
     end = filter.id + 1;
     if (message < filter.id) std::tie(message, number) = std::pair<QueueId, int64_t>(filter.id - 1, INT64_MAX);
   }
-  return statement.bind(message, number, end, filter.destination, filter.sender, static_cast<int>(filter.state), limit);
+  return statement.bind(message, number, end, filter.destination, filter.sender, static_cast<int>(filter.state), limit,
+                        filter.account);
 }
 
 struct Found {

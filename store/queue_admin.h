@@ -22,6 +22,7 @@ struct QueueFilter {
   QueueId id = 0;
   std::string destination;            // domain of the recipient's address, in lower case
   std::optional<std::string> sender;  // reverse-path; "" is the null one
+  AccountId account = 0;              // a mailbox's
   UnixTime accepted_before = 0;
   QueueState state = QueueState::any;
 };

@@ -122,6 +122,9 @@ CREATE TABLE dropped(
     Migration{R"sql(
 -- What the checks and filters found out about the message, in short: "spf=pass dkim=none dmarc=fail:example.org junk=dmarc".
 ALTER TABLE ledger ADD COLUMN checks TEXT NOT NULL DEFAULT '';
+)sql",
+              R"sql(
+ALTER TABLE ledger DROP COLUMN checks;
 )sql"},
 };
 

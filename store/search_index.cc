@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "common/base/log.h"
 #include "store/writer_lock.h"
 
 namespace postrider::store {
@@ -31,6 +32,21 @@ bool SearchCandidates::may_hold(MessageId message) const {
 std::optional<SearchCandidates> SearchIndex::candidates(std::string_view folded) {
   const std::vector<std::string> names = required_trigrams(folded);
   if (names.empty()) return std::nullopt;
+  try {
+    return find(names);
+  } catch (const SqliteError& error) {
+    drop_if_damaged(error);
+    return std::nullopt;
+  }
+}
+
+void SearchIndex::drop_if_damaged(const SqliteError& error) {
+  if (!error.is_corrupt_index()) throw error;
+  log_warn("search_index_damaged", {{"account", account_.id()}, {"reason", error.what()}, {"so", "it is made anew"}});
+  drop();
+}
+
+std::optional<SearchCandidates> SearchIndex::find(const std::vector<std::string>& names) {
   SearchCandidates found;
   ReadTransaction transaction(account_.database_);
   {
@@ -78,18 +94,26 @@ SearchIndex::Filling SearchIndex::read_next(TrigramSet& trigrams, const Reader& 
 bool SearchIndex::fill(TrigramSet& trigrams, const Reader& read) {
   const Filling filling = read_next(trigrams, read);
   if (filling.names.empty()) return false;
+  try {
+    write(filling);
+  } catch (const SqliteError& error) {
+    drop_if_damaged(error);
+  }
+  return true;
+}
+
+void SearchIndex::write(const Filling& filling) {
   Database& db = account_.database_;
-  WriterLock lock(account_.lock_file_);
+  WriterLock lock(account_.file_.lock_file(), account_.database_);
   Transaction transaction(db);
   db.prepare("UPDATE search_state SET indexed_to = ?1, rows = rows + ?2 WHERE indexed_to = ?3")
       .bind(filling.last, filling.names.size(), filling.after)
       .run();
-  if (db.changes() == 0) return true;  // somebody else took them in, or emptied it
+  if (db.changes() == 0) return;  // somebody else took them in, or emptied it
   for (const auto& [message, names] : filling.names) {
     if (!names.empty()) db.prepare("INSERT INTO search(rowid, trigrams) VALUES(?1, ?2)").bind(message, names).run();
   }
   transaction.commit();
-  return true;
 }
 
 bool SearchIndex::drop_if_worn() {
@@ -106,7 +130,7 @@ bool SearchIndex::drop() {
     Rows state(db.prepare("SELECT indexed_to FROM search_state"));
     if (!state.next() || state->integer(0) == 0) return false;
   }
-  WriterLock lock(account_.lock_file_);
+  WriterLock lock(account_.file_.lock_file(), account_.database_);
   Transaction transaction(db);
   db.prepare("INSERT INTO search(search) VALUES('delete-all')").run();
   db.prepare("UPDATE search_state SET indexed_to = 0, rows = 0, gone = 0").run();

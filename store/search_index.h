@@ -47,7 +47,11 @@ class SearchIndex {
   static constexpr size_t kMaxNames = 512 << 10;  // octets of names that are written at once, about
   static constexpr int64_t kWorn = 1'000;         // messages that are gone and not worth the work
 
+  /// Empties it when that is what is wrong; any other error goes on.
+  void drop_if_damaged(const SqliteError& error);
+  std::optional<SearchCandidates> find(const std::vector<std::string>& names);
   struct Filling;
+  void write(const Filling& filling);
   Filling read_next(TrigramSet& trigrams, const Reader& read);
 
   Account& account_;

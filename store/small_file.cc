@@ -18,6 +18,14 @@ namespace {
 
 }  // namespace
 
+void flush_file_system(const std::string& path) {
+  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) fail(path);
+  const int code = ::syncfs(folder);
+  ::close(folder);
+  if (code != 0) fail(path);
+}
+
 void flush_folder(const std::string& path) {
   const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) fail(path);

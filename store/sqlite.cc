@@ -24,12 +24,6 @@ constexpr int kCacheKiB = 2'000;
 // A WAL file that grew larger (a message of many MiB) is cut back to this when it starts anew.
 constexpr int kMaxIdleWal = 16 << 20;
 
-[[noreturn]] void fail(sqlite3* db, int code, std::string_view path, std::string_view what) {
-  int extended = db != nullptr ? sqlite3_extended_errcode(db) : code;
-  throw SqliteError(extended, fmt::format("{}: {} ({}, {})", path,
-                                          db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code), what, extended));
-}
-
 /// SQLite would make the file 0644: group write is needed, because the other daemon may be another user.
 void make_file(const std::string& path) {
   int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0660);
@@ -55,8 +49,11 @@ bool SqliteError::is_busy() const {
 bool SqliteError::is_constraint() const {
   return (code_ & 0xff) == SQLITE_CONSTRAINT;
 }
+bool SqliteError::is_corrupt_index() const {
+  return code_ == SQLITE_CORRUPT_VTAB;
+}
 bool SqliteError::is_corrupt() const {
-  return (code_ & 0xff) == SQLITE_CORRUPT || (code_ & 0xff) == SQLITE_NOTADB;
+  return ((code_ & 0xff) == SQLITE_CORRUPT && !is_corrupt_index()) || (code_ & 0xff) == SQLITE_NOTADB;
 }
 
 void Statement::bind_at(int position, int64_t value) {
@@ -73,6 +70,9 @@ void Statement::bind_at(int position, Blob blob) {
 void Statement::bind_at(int position, std::nullptr_t) {
   sqlite3_bind_null(stmt_, position);
 }
+void Statement::bind_column(int position, const Statement& row, int column) {
+  sqlite3_bind_value(stmt_, position, sqlite3_column_value(row.stmt_, column));
+}
 
 bool Statement::step() {
   int code = sqlite3_step(stmt_);
@@ -82,7 +82,9 @@ bool Statement::step() {
     std::string what = fmt::format("{}: {} ({}, {})", sqlite3_db_filename(db_, "main"), sqlite3_errmsg(db_),
                                    sqlite3_sql(stmt_), extended);
     sqlite3_reset(stmt_);
-    throw SqliteError(extended, what);
+    SqliteError error(extended, what);
+    *damaged_ |= error.is_corrupt();
+    throw error;
   }
   sqlite3_reset(stmt_);
   return false;
@@ -140,12 +142,20 @@ const char* file_layer() {
 
 }  // namespace
 
+void Database::fail(int code, std::string_view what) {
+  const int extended = db_ != nullptr ? sqlite3_extended_errcode(db_) : code;
+  SqliteError error(extended, fmt::format("{}: {} ({}, {})", path_,
+                                          db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code), what, extended));
+  damaged_ |= error.is_corrupt();
+  throw error;
+}
+
 Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(path) {
   if (mode == OpenMode::create && !std::filesystem::exists(path)) make_file(path);
   int code = sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                              file_layer());
   try {
-    if (code != SQLITE_OK) fail(db_, code, path, "open");
+    if (code != SQLITE_OK) fail(code, "open");
     // While the disk is read-only SQLite opens for reading alone, and such a handle stays so when the disk is well
     // again.
     if (sqlite3_db_readonly(db_, "main") == 1) {
@@ -155,6 +165,10 @@ Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(pa
     // The last handle of an account must not pay for a checkpoint when it closes; the background does that.
     sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+    if (mode == OpenMode::damaged) {
+      execute("PRAGMA writable_schema=ON; PRAGMA cell_size_check=ON");
+      return;
+    }
     execute(
         fmt::format("PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY; "
                     // Debian's SQLite overwrites what is deleted with zeros, at the price of writing it once more.
@@ -183,15 +197,15 @@ Statement& Database::prepare(std::string_view sql) {
   auto cached = std::make_unique<Cached>(std::string(sql));
   int code = sqlite3_prepare_v3(db_, cached->sql.data(), static_cast<int>(cached->sql.size()),
                                 SQLITE_PREPARE_PERSISTENT, &cached->stmt, nullptr);
-  if (code != SQLITE_OK) fail(db_, code, path_, sql);
-  cached->statement = Statement(db_, cached->stmt);
+  if (code != SQLITE_OK) fail(code, sql);
+  cached->statement = Statement(db_, cached->stmt, damaged_);
   std::string_view key = cached->sql;
   return cache_.emplace(key, std::move(cached)).first->second->statement;
 }
 
 void Database::execute(const std::string& sql) {
   int code = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) fail(db_, code, path_, sql);
+  if (code != SQLITE_OK) fail(code, sql);
 }
 
 int64_t Database::last_insert_id() const {
@@ -250,8 +264,60 @@ void Database::checkpoint() {
   int log = 0;
   int moved = 0;
   int code = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, &log, &moved);
-  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) fail(db_, code, path_, "checkpoint");
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) fail(code, "checkpoint");
   wal_pages_ = log - moved;
+}
+
+void Database::copy_to(const std::string& path) {
+  constexpr int kPages = 1'000;  // between two looks at whether it went well
+  {
+    Rows begun(prepare("SELECT 1 FROM sqlite_schema"));  // a transaction's view begins with its first read
+    begun.next();
+  }
+  sqlite3* copy = nullptr;
+  int code =
+      sqlite3_open_v2(path.c_str(), &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE, nullptr);
+  if (code == SQLITE_OK)
+    code = sqlite3_exec(copy, "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF", nullptr, nullptr, nullptr);
+  if (code == SQLITE_OK) {
+    sqlite3_backup* backup = sqlite3_backup_init(copy, "main", db_, "main");
+    while (backup != nullptr && sqlite3_backup_step(backup, kPages) == SQLITE_OK) {
+    }
+    code = backup != nullptr ? sqlite3_backup_finish(backup) : sqlite3_errcode(copy);
+  }
+  const SqliteError error(code, fmt::format("{}: cannot be copied to {}: {}", path_, path, sqlite3_errmsg(copy)));
+  sqlite3_close_v2(copy);
+  if (code != SQLITE_OK) throw error;
+}
+
+std::string check_file(const std::string& path) {
+  std::string uri = "file:";
+  for (char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      uri += fmt::format("%{:02x}", static_cast<unsigned>(c));
+    } else {
+      uri += c;
+    }
+  }
+  uri += "?immutable=1";
+  sqlite3* db = nullptr;
+  std::string wrong;
+  const auto note = [](void* into, int, char** values, char**) {
+    auto& text = *static_cast<std::string*>(into);
+    if (values[0] != nullptr && std::string_view(values[0]) != "ok")
+      text += (text.empty() ? "" : "; ") + std::string(values[0]);
+    return 0;
+  };
+  int code = sqlite3_open_v2(uri.c_str(), &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nullptr);
+  if (code == SQLITE_OK) code = sqlite3_exec(db, "PRAGMA quick_check(10)", note, &wrong, nullptr);
+  if (code != SQLITE_OK) wrong = sqlite3_errmsg(db);
+  sqlite3_close_v2(db);
+  return wrong;
+}
+
+bool Database::has_moved() {
+  int moved = 0;
+  return sqlite3_file_control(db_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0;
 }
 
 Transaction::Transaction(Database& database) : database_(database) {
@@ -308,6 +374,22 @@ void migrate(Database& database, std::span<const Migration> migrations) {
     database.execute(migrations[static_cast<size_t>(version)].sql);
   if (old < newest) database.set_user_version(newest);
   transaction.commit();
+}
+
+bool step_back(Database& database, std::span<const Migration> migrations) {
+  const auto newest = static_cast<int64_t>(migrations.size());
+  if (database.user_version() != newest || migrations.back().undo == nullptr) return false;
+  {
+    Transaction transaction(database);
+    database.execute(migrations.back().undo);
+    database.set_user_version(newest - 1);
+    transaction.commit();
+  }
+  database.flush();
+  // The copy from before the step is older than the file that has taken it back.
+  std::error_code ignored;
+  std::filesystem::remove(fmt::format("{}.before-v{}", database.path(), newest), ignored);
+  return true;
 }
 
 }  // namespace postrider::store

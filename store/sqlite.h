@@ -24,10 +24,11 @@ class SqliteError : public std::runtime_error {
  public:
   SqliteError(int code, const std::string& what) : std::runtime_error(what), code_(code) {}
   int code() const { return code_; }
-  bool is_full() const;        // SQLITE_FULL, or an I/O error that says so: the disk
-  bool is_busy() const;        // somebody holds the lock for longer than we wait
-  bool is_constraint() const;  // a UNIQUE or PRIMARY KEY that is already there
-  bool is_corrupt() const;     // SQLITE_CORRUPT, SQLITE_NOTADB
+  bool is_full() const;           // SQLITE_FULL, or an I/O error that says so: the disk
+  bool is_busy() const;           // somebody holds the lock for longer than we wait
+  bool is_constraint() const;     // a UNIQUE or PRIMARY KEY that is already there
+  bool is_corrupt_index() const;  // of a search index, which can be made anew
+  bool is_corrupt() const;        // SQLITE_CORRUPT, SQLITE_NOTADB: the file is damaged; not so what can be made anew
 
  private:
   int code_;
@@ -47,7 +48,8 @@ struct Blob {
 class Statement {
  public:
   Statement() = default;
-  Statement(sqlite3* db, sqlite3_stmt* stmt) : db_(db), stmt_(stmt) {}
+  /// damaged: set where a step finds the file to be so.
+  Statement(sqlite3* db, sqlite3_stmt* stmt, bool& damaged) : db_(db), stmt_(stmt), damaged_(&damaged) {}
 
   /// Binds all parameters from ?1 on. Text and blobs are not copied: they must live until the statement was run.
   template <class... Args>
@@ -66,6 +68,8 @@ class Statement {
   void bind_at(int position, const std::string& text) { bind_at(position, std::string_view(text)); }
   void bind_at(int position, Blob blob);
   void bind_at(int position, std::nullptr_t);
+  /// A value of another statement's row, whatever its type.
+  void bind_column(int position, const Statement& row, int column);
   template <class T>
   void bind_at(int position, const std::optional<T>& value) {
     value ? bind_at(position, *value) : bind_at(position, nullptr);
@@ -86,6 +90,7 @@ class Statement {
  private:
   sqlite3* db_ = nullptr;
   sqlite3_stmt* stmt_ = nullptr;
+  bool* damaged_ = nullptr;
 };
 
 /// Resets a statement at the end of a scope: for (Rows rows(statement); rows.next();) ...
@@ -103,7 +108,11 @@ class Rows {
 };
 
 enum class Sync { normal, full };
-enum class OpenMode { must_exist, create };
+enum class OpenMode {
+  must_exist,
+  create,
+  damaged,  // for reading what can be read: errors of the schema count where they are met only
+};
 
 class Database {
  public:
@@ -132,19 +141,31 @@ class Database {
   int wal_pages() const { return wal_pages_; }
   /// Moves what it can from the WAL into the database without making anybody wait.
   void checkpoint();
+  /// Copies the file as this handle sees it (within a ReadTransaction: as it was then) to a new one, which needs no log
+  /// and is not flushed. Nobody waits for it.
+  void copy_to(const std::string& path);
   const std::string& path() const { return path_; }
+  /// SQLite found it to be damaged, at any time since it was opened.
+  bool damaged() const { return damaged_; }
+  /// Another file has its name now, or none.
+  bool has_moved();
 
  private:
   friend class Transaction;
   bool rewrite();
-
+  [[noreturn]] void fail(int code, std::string_view what);
   std::string path_;
+  bool damaged_ = false;
   sqlite3* db_ = nullptr;
   int wal_pages_ = 0;
   bool distrusts_wal_ = false;  // a flush of it failed
   struct Cached;
   std::unordered_map<std::string_view, std::unique_ptr<Cached>> cache_;
 };
+
+/// What is wrong with a file that nobody writes to, in words; empty: nothing. Reads all of it, and leaves nothing
+/// beside it.
+std::string check_file(const std::string& path);
 
 /// BEGIN IMMEDIATE now; ROLLBACK at the end of the scope unless committed.
 class Transaction {
@@ -176,10 +197,15 @@ class ReadTransaction {
 /// One step of a schema: takes a file from version to version + 1.
 struct Migration {
   const char* sql;
+  const char* undo = nullptr;  // takes it back; the newest step has one, so that the version before can be put back
 };
 
 /// Brings a file to the newest version. A file that already holds something is copied to PATH.before-vN first (VACUUM
 /// INTO), so that there is a way back; a file of a newer version is refused with an error that says so.
 void migrate(Database& database, std::span<const Migration> migrations);
+
+/// Takes a file of the newest version to the one before it, for the program of that version: mail that came since
+/// stays. False: it is of another version, or has only one. Flushed.
+bool step_back(Database& database, std::span<const Migration> migrations);
 
 }  // namespace postrider::store

@@ -17,6 +17,11 @@ WriterLock::WriterLock(int file) : file_(file) {
   }
 }
 
+WriterLock::WriterLock(int file, Database& database) : WriterLock(file) {
+  // The destructor runs for what throws here: the other constructor is done.
+  if (database.has_moved()) throw SqliteError(0, database.path() + ": was replaced; it has to be opened again");
+}
+
 WriterLock::~WriterLock() {
   ::flock(file_, LOCK_UN);
 }

@@ -53,7 +53,7 @@ TEST_F(DeliveryTest, ABrokenAccountHoldsUpNobody) {
   ASSERT_THAT(waiting, SizeIs(1));
   ASSERT_THAT(waiting[0].recipients, SizeIs(1));
   EXPECT_EQ(waiting[0].recipients[0].account, bob_);
-  EXPECT_THAT(waiting[0].recipients[0].last_reply, HasSubstr("4.2.0"));
+  EXPECT_THAT(waiting[0].recipients[0].last_reply, HasSubstr("451 4.3.0"));
 }
 
 TEST_F(DeliveryTest, ALockedAccountHoldsUpNobody) {

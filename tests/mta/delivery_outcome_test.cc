@@ -54,6 +54,15 @@ TEST_F(OutcomeTest, TheLastAttemptIsMadeWhenTheLifetimeEnds) {
   EXPECT_TRUE(last.expired);
 }
 
+TEST_F(OutcomeTest, WhatThisServerHasToMendFirstIsKeptForThat) {
+  Outcome damaged = Outcome::temporary("4.3.0", "451 4.3.0 Damaged");
+  damaged.expires = false;
+  Decision late = after(Seconds(7'200), 6, damaged);
+  EXPECT_EQ(late.next, Decision::Next::retry);
+  EXPECT_EQ(late.at, kAccepted + 7'200 + 900);
+  EXPECT_EQ(after(Seconds(999'999), 60, damaged).next, Decision::Next::retry);
+}
+
 TEST_F(OutcomeTest, RetriesAreSpreadOverATenthOfTheInterval) {
   for (random_ = 1; random_ < 1'000; ++random_) {
     UnixTime at = after(Seconds(0), 1).at;

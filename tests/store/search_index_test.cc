@@ -116,6 +116,22 @@ TEST_F(SearchIndexTest, NamesWhatMayHoldAText) {
   EXPECT_EQ(read, 3U);
 }
 
+TEST_F(SearchIndexTest, OneThatIsDamagedIsMadeAnewAndHarmsNothingElse) {
+  append("quokka");
+  while (fill()) {
+  }
+  {
+    Database beneath(state.file("1.db"), OpenMode::must_exist, Sync::normal);
+    beneath.execute("UPDATE search_data SET block = x'00' WHERE id > 10");
+  }
+  Account other(state.file("1.db"), 1, OpenMode::must_exist, clock);
+  EXPECT_FALSE(SearchIndex(other).candidates("quokka")) << "every message may hold it";
+  EXPECT_FALSE(other.damaged());
+  while (fill()) {
+  }
+  EXPECT_THAT(SearchIndex(other).candidates("quokka")->messages, ElementsAre(1));
+}
+
 TEST_F(SearchIndexTest, WhatIsNotInItYetMayHoldAnything) {
   append("quokka");
   while (fill()) {
