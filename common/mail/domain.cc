@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "common/base/ascii.h"
-#include "common/mail/address.h"
 #include "common/base/utf8.h"
+#include "common/mail/address.h"
 
 namespace postrider {
 namespace {

@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "common/base/ascii.h"
-#include "common/mail/charset.h"
 #include "common/base/utf8.h"
+#include "common/mail/charset.h"
 
 namespace postrider {
 namespace {

@@ -4,9 +4,9 @@
 
 #include "common/base/ascii.h"
 #include "common/base/number.h"
+#include "common/base/utf8.h"
 #include "common/mail/date.h"
 #include "common/mail/imap_string.h"
-#include "common/base/utf8.h"
 
 namespace postrider {
 namespace {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "common/base/ascii.h"
-#include "common/mail/date.h"
 #include "common/base/utf8.h"
+#include "common/mail/date.h"
 
 namespace postrider {
 namespace {
