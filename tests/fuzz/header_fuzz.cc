@@ -12,7 +12,7 @@
 #include "common/mail/header.h"
 #include "common/mail/part_header.h"
 #include "common/mail/structured.h"
-#include "common/mail/utf8.h"
+#include "common/base/utf8.h"
 #include "tests/fuzz/imap_grammar.h"
 #include "tests/fuzz/must.h"
 
