@@ -22,6 +22,7 @@ void add_backup_command(CLI::App& app, Context& context);
 void add_restore_command(CLI::App& app, Context& context);
 void add_recover_command(CLI::App& app, Context& context);
 void add_downgrade_command(CLI::App& app, Context& context);
+void add_transfer_commands(CLI::App& app, Context& context);
 void add_trace_command(CLI::App& app, Context& context);
 void add_audit_command(CLI::App& app, Context& context);
 void add_config_commands(CLI::App& app, Context& context);

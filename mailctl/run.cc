@@ -72,6 +72,7 @@ void build(CLI::App& app, Context& context) {
   add_restore_command(app, context);
   add_recover_command(app, context);
   add_downgrade_command(app, context);
+  add_transfer_commands(app, context);
   add_trace_command(app, context);
   add_audit_command(app, context);
   add_config_commands(app, context);
