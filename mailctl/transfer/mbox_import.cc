@@ -129,7 +129,10 @@ void import_mbox(Context&, const TransferOptions& options, Importer& importer) {
       errno = failed ? failed.value() : EINVAL;
       throw CommandFailed(why_not(options.mbox, "read"));
     }
-    boxes.push_back({options.mbox, canonical_mailbox(options.folder.empty() ? *level : options.folder)});
+    // One file goes to the very folder that is named, not below it.
+    const std::string& named = options.folder.empty() ? *level : options.folder;
+    const bool to_the_top = !options.into.empty() && options.folder.empty();
+    boxes.push_back({options.mbox, to_the_top ? "INBOX" : canonical_mailbox(named)});
   }
   for (const Box& box : boxes) import_box(box, importer);
 }

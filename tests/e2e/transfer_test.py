@@ -62,7 +62,7 @@ service anvil {{
 
 @contextlib.contextmanager
 def dovecot():
-    """A Dovecot in the foreground, in a folder of its own, with one user and whatever password-file it needs."""
+    """A Dovecot in the foreground, in a folder of its own, which lets anybody in who knows the password."""
     with support.temporary_folder() as folder:
         user = "mail" if os.getuid() == 0 else os.environ["USER"]
         if os.getuid() == 0:
@@ -112,14 +112,14 @@ class TransferTest(support.ServerTest):
             answer = ok(client.fetch("1", "(FLAGS INTERNALDATE)"))[0].decode()
             self.assertIn("\\Flagged", answer)
             self.assertIn("\\Seen", answer)
-            self.assertIn("09-Sep-2001 01:46:40", answer)
+            self.assertIn(" 9-Sep-2001 01:46:40", answer)
             ok(client.select("Projects/Alpha"))
             ok(client.store("1", "+FLAGS", "($Work)"))
         self.assertEqual(2, self.transfer("export", "--maildir", self.folder("out"), account=user)["exported"])
         self.assertEqual(2, self.transfer("export", "--maildir", self.folder("out"), account=user)["already_there"])
         out = mailbox.Maildir(self.folder("out"), create=False)
         self.assertIn("Projects.Alpha", out.list_folders())
-        (one,) = out.values()
+        (one,) = list(out)
         self.assertEqual("FS", one.get_flags())
         self.assertEqual(1_000_000_000, one.get_date())
         self.assertEqual("hello\nFrom here\n", one.get_payload())
@@ -141,7 +141,7 @@ class TransferTest(support.ServerTest):
         with self.server.imap(user, mailbox="INBOX") as client:
             answer = ok(client.fetch("1", "(FLAGS INTERNALDATE BODY.PEEK[])"))[0]
             self.assertIn(b"\\Answered", answer[0])
-            self.assertIn(b"09-Sep-2001 01:46:40", answer[0])
+            self.assertIn(b" 9-Sep-2001 01:46:40", answer[0])
             self.assertTrue(answer[1].endswith(b"\r\n\r\nhello\r\nFrom here\r\n"), answer[1])
             self.assertNotIn(b"Status", answer[1])
         self.assertEqual(2, self.transfer("export", "--mbox", self.folder("out"), account=user)["exported"])
@@ -174,11 +174,11 @@ class TransferTest(support.ServerTest):
             self.assertIn("does not let old in", wrong.stderr)
             # A change there that is made by nobody: the import only examined.
             ok(there.select("INBOX.Projects"))
-            self.assertEqual([b""], ok(there.search("SEEN")))
+            self.assertEqual([b""], ok(there.search(None, "SEEN")))
             there.logout()
         with self.server.imap(user, mailbox="INBOX") as client:
             answer = ok(client.fetch("1", "(FLAGS INTERNALDATE)"))[0].decode()
-            for part in ("\\Flagged", "\\Seen", "$Work", "09-Sep-2001 01:46:40"):
+            for part in ("\\Flagged", "\\Seen", "$Work", " 9-Sep-2001 01:46:40"):
                 self.assertIn(part, answer)
             self.assertEqual(b"1", ok(client.select("Sent"))[0])
             self.assertEqual(b"450", ok(client.select("Projects"))[0])
