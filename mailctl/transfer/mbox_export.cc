@@ -15,6 +15,7 @@
 #include "mailctl/transfer/mbox_format.h"
 #include "mailctl/transfer/names.h"
 #include "mailctl/transfer/transfer.h"
+#include "store/small_file.h"
 
 namespace postrider::mailctl {
 namespace {
@@ -104,6 +105,7 @@ class MboxFile {
       keep_state(false);
     }
     file_ = open_to_write(path_, O_CREAT);
+    store::flush_folder(fs::path(path_).parent_path());
     length_ = state_.length;
     cut();
   }

@@ -1,12 +1,14 @@
 """Mail moves in and out: Maildir and mbox files that other programs wrote and read, and an account of a real Dovecot."""
 
 import contextlib
-import glob
 import imaplib
 import json
 import mailbox
 import os
+import pwd
+import socket
 import subprocess
+import threading
 import time
 import unittest
 
@@ -64,7 +66,7 @@ service anvil {{
 def dovecot():
     """A Dovecot in the foreground, in a folder of its own, which lets anybody in who knows the password."""
     with support.temporary_folder() as folder:
-        user = "mail" if os.getuid() == 0 else os.environ["USER"]
+        user = "mail" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
         if os.getuid() == 0:
             subprocess.run(["chown", "mail:mail", folder], check=True)
         os.chmod(folder, 0o755)
@@ -84,7 +86,73 @@ def dovecot():
             process.wait(support.PATIENCE)
 
 
+class Script(threading.Thread):
+    """A server that says what a script has: for each command, by its first word, the next answer; TAG becomes its tag. Ends the
+    connection where the script ends."""
+
+    def __init__(self, *answers):
+        super().__init__(daemon=True)
+        self.answers = list(answers)
+        self.commands = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        connection, _ = self.listener.accept()
+        with self.listener, connection, connection.makefile("rb") as lines:
+            connection.sendall(self.answers.pop(0))
+            while self.answers:
+                line = lines.readline()
+                if not line:
+                    return
+                self.commands.append(line)
+                connection.sendall(self.answers.pop(0).replace(b"TAG", line.split(b" ")[0]))
+
+
+CAPABLE = b"* CAPABILITY IMAP4rev1\r\nTAG OK\r\n"
+UP_TO_FETCH = (b"* OK hello\r\n", CAPABLE, b"TAG OK in\r\n", CAPABLE, b'* LIST () "/" INBOX\r\nTAG OK\r\n', b"TAG OK\r\n",
+               b"* 2 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\nTAG OK\r\n",
+               b"* 1 FETCH (UID 4)\r\n* 2 FETCH (UID 5)\r\nTAG OK\r\n")
+ONE = b"* 1 FETCH (UID 4 FLAGS () BODY[] {16}\r\nSubject: one\r\n\r\n)\r\n"
+
+
 class TransferTest(support.ServerTest):
+
+    def import_from(self, script, user):
+        result = self.server.mailctl("--json", "import", "--imap", f"127.0.0.1:{script.port}", "--no-tls", "--user", "old",
+                                     "--password-stdin", user, stdin="secret\n", check=False)
+        script.join(support.PATIENCE)
+        return result
+
+    def test_what_came_before_a_server_broke_is_kept(self):
+        user = self.add_account("broken@example.test")
+        torn = Script(*UP_TO_FETCH, ONE + b"* 2 FETCH (UID 5 FLAGS () BODY[] {100}\r\nSubject: t")
+        result = self.import_from(torn, user)
+        self.assertEqual(1, result.returncode)
+        self.assertIn("within a message. What came until then is kept", result.stderr)
+        self.assertEqual((1, False), (json.loads(result.stdout)["imported"], json.loads(result.stdout)["complete"]))
+        again = Script(*UP_TO_FETCH, b"* 2 FETCH (UID 5 FLAGS (\\Seen) BODY[] {16}\r\nSubject: two\r\n\r\n)\r\nTAG OK\r\n", b"")
+        result = self.import_from(again, user)
+        self.assertEqual(0, result.returncode, result.stderr)
+        self.assertEqual(1, json.loads(result.stdout)["already_there"])
+        self.assertIn(b"UID FETCH 5 ", again.commands[-2])
+        with self.server.imap(user, mailbox="INBOX") as client:
+            self.assertEqual([b"1 2"], ok(client.search(None, "ALL")))
+
+    def test_a_server_that_talks_nonsense_ends_the_import(self):
+        user = self.add_account("nonsense@example.test")
+        for answers, sentence in (
+                ((b"220 smtp\r\n",), "greets with: 220 smtp"),
+                ((b"* OK\r\n", b"what?\r\n"), "does not speak IMAP: what?"),
+                ((b"* OK\r\n", b"* CAPABILITY LOGINDISABLED\r\nTAG OK\r\n", b""), "offers no login"),
+                ((b"* OK " + b"x" * 1_200_000,), "an answer without an end"),
+                ((*UP_TO_FETCH, b"* 1 FETCH (UID 4 BODY[] {99999999999}\r\n"), "a message that has no end"),
+                ((*UP_TO_FETCH, b"* 1 FETCH (FLAGS {99999999}\r\n"), "an answer without an end")):
+            with self.subTest(sentence):
+                result = self.import_from(Script(*answers), user)
+                self.assertEqual(1, result.returncode)
+                self.assertIn(sentence, result.stderr)
 
     def transfer(self, *arguments, stdin="", account=ALICE):
         return json.loads(self.server.mailctl("--json", *arguments, account, stdin=stdin).stdout)
