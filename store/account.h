@@ -275,7 +275,8 @@ class Edit {
   Edit& operator=(const Edit&) = delete;
 
   /// delivery: the queue's id of the message, a negative key of one that is imported, or 0. A delivery that this
-  /// account already had appends nothing and gives UID 0. quota: 0 for none. prefix: trace fields for this recipient alone, complete lines with CRLF.
+  /// account already had appends nothing and gives UID 0. quota: 0 for none. prefix: trace fields for this recipient
+  /// alone, complete lines with CRLF.
   StoreResult<Uid> append(MailboxId mailbox, const PreparedMessage& message, std::string_view prefix, Flags flags,
                           UnixTime internal_date, QueueId delivery, uint64_t quota);
   /// kept: flags outside of these are not taken along.
