@@ -113,6 +113,8 @@ void ImapWorld::restore(const std::string& file) {
     std::filesystem::remove(path, ignored);
     if (std::filesystem::exists(copy_of(path))) std::filesystem::copy_file(copy_of(path), path);
   }
+  // It remembers a newer state of the file.
+  std::filesystem::remove(std::filesystem::path(file).replace_extension(".lock"));
 }
 
 void ImapWorld::begin(asio::io_context& loop) {

@@ -142,7 +142,7 @@ TEST_F(DeliveryTest, AMessageThatCannotBeReadLeavesTheOthersAlone) {
   ASSERT_TRUE(accept(to_bob("Subject: last\r\n\r\n\r\n")));
   edit.reset();
   lease.reset();
-  ASSERT_TRUE(wait_for_deliveries(bob_, 2));
+  ASSERT_TRUE(wait_for_inbox(bob_, 2));
   runner_->stop();
   EXPECT_THAT(inbox(bob_), SizeIs(2));
   ASSERT_THAT(queued(), SizeIs(1));
