@@ -151,7 +151,10 @@ std::unique_ptr<Database> open_damaged(const std::string& damaged, const std::st
     replaced = true;
     return other;
   }
-  if (best == nullptr) throw damaged_account(damaged, "nothing of it can be read");
+  if (best == nullptr)
+    throw damaged_account(damaged,
+                          "nothing of it can be read; `mailctl restore --from BACKUP --replace ADDRESS` puts an older "
+                          "file in its place, `mailctl recover --empty ADDRESS` an empty one");
   return best;
 }
 

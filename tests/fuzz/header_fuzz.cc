@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/base/ascii.h"
+#include "common/base/utf8.h"
 #include "common/mail/address_list.h"
 #include "common/mail/charset.h"
 #include "common/mail/date.h"
@@ -12,7 +13,6 @@
 #include "common/mail/header.h"
 #include "common/mail/part_header.h"
 #include "common/mail/structured.h"
-#include "common/base/utf8.h"
 #include "tests/fuzz/imap_grammar.h"
 #include "tests/fuzz/must.h"
 

@@ -2,11 +2,11 @@
 #include <string>
 #include <vector>
 
+#include "common/base/utf8.h"
 #include "common/mail/charset.h"
 #include "common/mail/header.h"
 #include "common/mail/message_section.h"
 #include "common/mail/mime_index.h"
-#include "common/base/utf8.h"
 #include "imapd/base_subject.h"
 #include "imapd/preview.h"
 #include "imapd/search_text.h"

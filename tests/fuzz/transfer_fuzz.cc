@@ -2,9 +2,9 @@
 #include <string>
 
 #include "common/base/base64.h"
+#include "common/base/utf8.h"
 #include "common/mail/charset.h"
 #include "common/mail/transfer.h"
-#include "common/base/utf8.h"
 #include "common/smtp/xtext.h"
 #include "tests/fuzz/must.h"
 
