@@ -203,9 +203,10 @@ def plot(results, path):
         rows[1][column].plot(x, [point["per_s"] for point in points], marker="o")
         for row in rows:
             row[column].set_xscale("log")
-            row[column].set_ylim(bottom=0)
             row[column].grid(alpha=0.3)
         rows[1][column].set_xlabel(titles[name])
+    for row in rows:
+        row[0].set_ylim(bottom=0)  # after all of them: they share it
     rows[0][0].set_ylabel("milliseconds")
     rows[1][0].set_ylabel("messages a second")
     rows[0][0].legend(fontsize="small")
