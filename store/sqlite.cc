@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,31 @@ constexpr int kCacheKiB = 2'000;
 // A WAL file that grew larger (a message of many MiB) is cut back to this when it starts anew.
 constexpr int kMaxIdleWal = 16 << 20;
 
+std::string folder_of(const std::string& path) {
+  return std::filesystem::path(path).parent_path();
+}
+
+/// Held while an empty file becomes a database: SQLite waits for nobody there, it fails with BUSY at once. The lock is on
+/// the folder, since whoever closes a second descriptor of the file loses the locks of the first.
+class Founding {
+ public:
+  explicit Founding(const std::string& path) {
+    struct stat facts {};
+    if (::stat(path.c_str(), &facts) != 0 || facts.st_size != 0) return;
+    folder_ = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (folder_ >= 0 && ::flock(folder_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  ~Founding() {
+    if (folder_ >= 0) ::close(folder_);
+  }
+  Founding(const Founding&) = delete;
+  Founding& operator=(const Founding&) = delete;
+
+ private:
+  int folder_ = -1;
+};
+
 /// SQLite would make the file 0644: group write is needed, because the other daemon may be another user.
 void make_file(const std::string& path) {
   int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0660);
@@ -31,7 +57,7 @@ void make_file(const std::string& path) {
   ::fchmod(file, 0660);  // whatever the umask says; fails harmlessly where the file is another user's
   ::close(file);
   // The name must survive a power cut as the content will.
-  int directory = ::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int directory = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory >= 0) {
     ::fsync(directory);
     ::close(directory);
@@ -169,6 +195,7 @@ Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(pa
       execute("PRAGMA writable_schema=ON; PRAGMA cell_size_check=ON");
       return;
     }
+    const Founding alone(path);
     execute(
         fmt::format("PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY; "
                     // Debian's SQLite overwrites what is deleted with zeros, at the price of writing it once more.

@@ -298,7 +298,8 @@ class ExtensionsTest(support.ServerTest):
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual([], troubles)
+        errors = [line for line in self.server.log("imapd").splitlines() if "command_failed" in line]
+        self.assertEqual([], troubles, "\n".join(errors))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 // The SQLite layer: transactions, migrations with a way back, two processes, file modes.
 #include "store/sqlite.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <barrier>
 #include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "temp_state.h"
 
@@ -34,6 +39,29 @@ TEST(Sqlite, FilesAreForTheGroupTooWhateverTheUmask) {
     ASSERT_EQ(::stat(state.file(name).c_str(), &status), 0) << name;
     EXPECT_EQ(status.st_mode & 0777, 0660U) << name;
   }
+}
+
+TEST(Sqlite, NewFileCanBeOpenedByManyAtOnce) {
+  constexpr int kFiles = 50;
+  constexpr int kThreads = 4;
+  TempState state;
+  std::vector<std::string> errors(kThreads);
+  for (int file = 0; file < kFiles; ++file) {
+    const std::string path = state.file(fmt::format("{}.db", file));
+    std::barrier together(kThreads);
+    std::vector<std::jthread> threads;
+    for (int number = 0; number < kThreads; ++number) {
+      threads.emplace_back([&, number] {
+        together.arrive_and_wait();
+        try {
+          const Database database(path, OpenMode::create, Sync::normal);
+        } catch (const SqliteError& error) {
+          errors[number] = error.what();
+        }
+      });
+    }
+  }
+  EXPECT_EQ(std::vector<std::string>(kThreads), errors);
 }
 
 TEST(Sqlite, MissingFileIsAnErrorThatNamesIt) {
