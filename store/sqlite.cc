@@ -29,8 +29,8 @@ std::string folder_of(const std::string& path) {
   return std::filesystem::path(path).parent_path();
 }
 
-/// Held while an empty file becomes a database: SQLite waits for nobody there, it fails with BUSY at once. The lock is on
-/// the folder, since whoever closes a second descriptor of the file loses the locks of the first.
+/// Held while an empty file becomes a database: SQLite waits for nobody there, it fails with BUSY at once. The lock is
+/// on the folder, since whoever closes a second descriptor of the file loses the locks of the first.
 class Founding {
  public:
   explicit Founding(const std::string& path) {
