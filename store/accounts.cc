@@ -53,7 +53,8 @@ std::unique_ptr<Account> Accounts::take(AccountId id) {
     return std::make_unique<Account>(path, id, OpenMode::must_exist, clock_);
   } catch (const SqliteError& error) {
     if (error.is_corrupt()) set_aside(id, file, error.what());
-    if (identity_of(path) != 0) throw;
+    // Where it was not there somebody else may have made it meanwhile.
+    if (file != 0 && identity_of(path) != 0) throw;
   }
   if (is_set_aside(path)) {
     throw damaged_account(path,

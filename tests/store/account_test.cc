@@ -6,6 +6,8 @@
 
 #include <thread>
 
+#include "at_once.h"
+#include "store/accounts.h"
 #include "temp_state.h"
 
 namespace postrider::store {
@@ -65,6 +67,13 @@ TEST_F(AccountTest, NewAccountHasTheMailboxesThatClientsLookFor) {
   }
   EXPECT_THAT(names,
               ElementsAre("Archive\\Archive", "Drafts\\Drafts", "INBOX", "Junk\\Junk", "Sent\\Sent", "Trash\\Trash"));
+}
+
+TEST_F(AccountTest, NewAccountCanBeOpenedByManyAtOnce) {
+  Accounts accounts(state.path(), 4, clock);
+  for (AccountId id = 100; id < 150; ++id) {
+    EXPECT_THAT(at_once(4, [&] { accounts.open(id)->find_mailbox("INBOX").value(); }), IsEmpty());
+  }
 }
 
 TEST_F(AccountTest, MessageComesBackOctetForOctetWithItsPrefix) {
