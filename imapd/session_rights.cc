@@ -69,16 +69,15 @@ store::StoreResult<void> Session::may_create(store::Account& account, const Plac
 /// Mailboxes of another account that the user has these rights in, as the user sees them, by name. On the worker.
 std::vector<Listed> Session::shared_mailboxes(store::Account& account, std::string_view address, store::Rights needed) {
   std::vector<Listed> all;
-  for (store::MailboxId id : account.shared_mailboxes(account_->id)) {
-    auto mailbox = account.mailbox(id);
-    store::Rights rights = account.rights_of(id, account_->id);  // asked last: they may have just been taken away
-    if (!mailbox || (rights & needed) != needed) continue;
-    mailbox->name = fmt::format("{}{}{}{}", kOthersPrefix, address, kDelimiter, mailbox->name);
-    mailbox->special_use.clear();  // the owner's
-    mailbox->subscribed = false;
-    all.push_back({std::move(*mailbox), account.id(), rights});
+  for (store::Mailbox& mailbox : account.shared_mailboxes(account_->id)) {
+    store::Rights rights =
+        account.rights_of(mailbox.id, account_->id);  // asked last: they may have just been taken away
+    if ((rights & needed) != needed) continue;
+    mailbox.name = fmt::format("{}{}{}{}", kOthersPrefix, address, kDelimiter, mailbox.name);
+    mailbox.special_use.clear();  // the owner's
+    mailbox.subscribed = false;
+    all.push_back({std::move(mailbox), account.id(), rights});
   }
-  std::sort(all.begin(), all.end(), [](const Listed& a, const Listed& b) { return a.mailbox.name < b.mailbox.name; });
   return all;
 }
 

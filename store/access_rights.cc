@@ -64,14 +64,6 @@ Rights Account::rights_of(MailboxId mailbox, AccountId user) {
   return granted & ~taken;
 }
 
-std::vector<MailboxId> Account::shared_mailboxes(AccountId user) {
-  std::vector<MailboxId> all;
-  Rows rows(
-      database_.prepare("SELECT DISTINCT mailbox FROM access_right WHERE who IN (0, ?1) AND negative = 0").bind(user));
-  while (rows.next()) all.push_back(rows->integer(0));
-  return all;
-}
-
 StoreResult<void> Edit::grant(MailboxId mailbox, const Grant& grant) {
   Database& db = account_.database_;
   if (grant.rights == 0) {

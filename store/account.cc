@@ -153,6 +153,16 @@ std::vector<Mailbox> Account::mailboxes() {
   return all;
 }
 
+std::vector<Mailbox> Account::shared_mailboxes(AccountId user) {
+  static const std::string sql = fmt::format(
+      "SELECT {} FROM mailbox WHERE gone = 0 AND id IN (SELECT mailbox FROM access_right WHERE who IN (0, ?1) "
+      "AND negative = 0) ORDER BY name",
+      kMailboxColumns);
+  std::vector<Mailbox> all;
+  for (Rows rows(database_.prepare(sql).bind(user)); rows.next();) all.push_back(read_mailbox(rows));
+  return all;
+}
+
 std::optional<Mailbox> Account::find_mailbox(std::string_view name) {
   static const std::string sql = fmt::format("SELECT {} FROM mailbox WHERE gone = 0 AND name = ?1", kMailboxColumns);
   Rows rows(database_.prepare(sql).bind(name));

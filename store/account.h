@@ -184,8 +184,8 @@ class Account {
   /// What a user may do with a mailbox; the owner everything (RFC 4314).
   Rights rights_of(MailboxId mailbox, AccountId user);
   std::vector<Grant> grants(MailboxId mailbox);
-  /// Mailboxes whose lists name this account, or everybody.
-  std::vector<MailboxId> shared_mailboxes(AccountId user);
+  /// Mailboxes whose lists name this account, or everybody, by name; their names are of one moment.
+  std::vector<Mailbox> shared_mailboxes(AccountId user);
   /// What a user sees of a mailbox's annotations, by name.
   std::vector<Annotation> annotations(MailboxId mailbox, AccountId user);
   /// Annotations of any mailbox that were set or removed after that.

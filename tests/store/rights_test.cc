@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "store/account.h"
 #include "store/directory.h"
 #include "tests/store/temp_state.h"
@@ -11,6 +14,7 @@ namespace postrider::store {
 namespace {
 
 using testing::ElementsAre;
+using testing::Field;
 using testing::IsEmpty;
 
 class RightsTest : public testing::Test {
@@ -47,6 +51,30 @@ TEST_F(RightsTest, LettersStandForRights) {
   EXPECT_EQ(changeable_flags(right::kAll), ~uint64_t{0});
 }
 
+TEST_F(RightsTest, SharedMailboxesHaveTheNamesOfOneMoment) {
+  constexpr int kRenames = 100;
+  for (std::string_view name : {"Work", "Work/Plans"}) {
+    Edit edit(account);
+    ASSERT_TRUE(edit.grant(edit.create_mailbox(name, "").value(), {kAnyone, false, right::kLookup}));
+    edit.commit();
+  }
+  std::atomic<bool> done = false;
+  std::jthread renaming([&] {
+    Account other(state.file("1.db"), 1, OpenMode::must_exist, clock);
+    for (int i = 0; i < kRenames; ++i) {
+      Edit edit(other);
+      EXPECT_TRUE(edit.rename_mailbox(i % 2 == 0 ? "Work" : "Play", i % 2 == 0 ? "Play" : "Work"));
+      edit.commit();
+    }
+    done = true;
+  });
+  while (!done) {
+    const std::vector<Mailbox> shared = account.shared_mailboxes(2);
+    ASSERT_EQ(shared.size(), 2U);
+    EXPECT_EQ(shared[1].name, shared[0].name + "/Plans");
+  }
+}
+
 TEST_F(RightsTest, ComeFromOneselfAndFromAnyoneLessWhatIsTakenAway) {
   EXPECT_EQ(account.rights_of(inbox, 1), right::kAll);
   EXPECT_EQ(account.rights_of(inbox, 2), Rights{0});
@@ -56,7 +84,7 @@ TEST_F(RightsTest, ComeFromOneselfAndFromAnyoneLessWhatIsTakenAway) {
   EXPECT_EQ(account.rights_of(inbox, 3), right::kLookup);
   ASSERT_TRUE(grant(inbox, {2, true, right::kSeen | right::kLookup}));
   EXPECT_EQ(account.rights_of(inbox, 2), right::kRead);
-  EXPECT_THAT(account.shared_mailboxes(2), ElementsAre(inbox));
+  EXPECT_THAT(account.shared_mailboxes(2), ElementsAre(Field(&Mailbox::id, inbox)));
   ASSERT_TRUE(grant(inbox, {2, false, 0}));
   EXPECT_EQ(account.grants(inbox).size(), 2U);
   for (AccountId who = 10; account.grants(inbox).size() < kMaxGrants; ++who)
