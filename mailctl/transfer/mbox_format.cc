@@ -137,9 +137,10 @@ void MboxReader::take(const LinePart& line) {
     stray_ |= !line.blank();
     return;
   }
+  const std::string_view text = line.text.substr(line.text.starts_with('>') && is_from_behind_marks(line) ? 1 : 0);
   if (in_header_) {
     in_header_ = !line.blank();
-    if (!in_header_ || !status_.take(line)) visitor_.text(line.text);
+    if (!in_header_ || !status_.take(line)) visitor_.text(text);
     return;
   }
   if (!blank_.empty()) visitor_.text(blank_);
@@ -147,7 +148,7 @@ void MboxReader::take(const LinePart& line) {
   if (line.blank()) {
     blank_ = line.text;
   } else {
-    visitor_.text(line.text.substr(line.text.starts_with('>') && is_from_behind_marks(line) ? 1 : 0));
+    visitor_.text(text);
   }
 }
 
