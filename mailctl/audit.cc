@@ -74,6 +74,7 @@ void audit(Context& context, const Options& options) {
   store::Audit::Options how;
   how.history = context.config().queue.history;
   how.check_files = options.files;
+  how.texts = options.files ? store::AuditTexts::all : store::AuditTexts::none;
   Json findings = Json::array();
   size_t shown = 0;
   store::Audit audit(context.state_folder(), context.clock(), how, [&](const store::AuditFinding& finding) {
@@ -112,7 +113,8 @@ void add_audit_command(CLI::App& app, Context& context) {
       "daemons run: what comes after it began is not judged. mta does the same every audit.interval.\n\n"
       "Exit status 1 says that something does not add up.",
       "  mailctl audit\n  mailctl audit --files\n  mailctl --json audit\n");
-  command->add_flag("--files", options->files, "Read every database as a whole, and check its structure too.");
+  command->add_flag("--files", options->files,
+                    "Read every file as a whole: check its structure, and compare texts with their checksums.");
   command->add_option("--limit", options->limit, "How many findings to show; 1000 unless said. All are counted.")
       ->type_name("COUNT");
   command->callback([&context, options] { audit(context, *options); });

@@ -139,6 +139,7 @@ store::Maintenance::Options MtaDaemon::maintenance_options() {
   options.audit_interval = config_.audit.interval;
   options.state = config_.server.state;
   options.audit.history = config_.queue.history;
+  options.audit.texts = store::AuditTexts::some;
   options.audited = [this](const store::AuditCounts& counts) {
     counted::audit_findings.set(counts.findings);
     counted::audit_messages.set(counts.messages);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 
 #include "store/account_schema.h"
@@ -199,7 +200,7 @@ class Recovery {
 
   /// Entries whose messages are not whole leave their mailboxes; what is left of them comes back under new UIDs.
   void set_broken_apart() {
-    const std::string not_whole = fmt::format("NOT {}", kIsWhole);
+    const std::string not_whole = fmt::format("NOT ({} AND {})", kIsWhole, kIsUnchanged);
     to_.execute(
         fmt::format("CREATE TEMP TABLE broken AS SELECT mailbox, uid, flags, message, saved FROM entry e WHERE {0};"
                     "DELETE FROM entry WHERE (mailbox, uid) IN (SELECT mailbox, uid FROM temp.broken);"
@@ -308,6 +309,18 @@ bool is_older_than_flushed(const std::string& path) {
   return database.user_version() == 0 || read_number(database, "SELECT modseq FROM state") < flushed;
 }
 
+namespace {
+
+/// Of a file whose structure is whole. Older ones know nothing of their texts.
+std::string find_changed_texts(Database& database) {
+  if (database.user_version() < std::ssize(kAccountMigrations)) return {};
+  const int64_t changed =
+      read_number(database, fmt::format("SELECT count(*) FROM entry e WHERE NOT ({} AND {})", kIsWhole, kIsUnchanged));
+  return changed == 0 ? std::string() : fmt::format("Messages whose texts are not as they were written: {}.", changed);
+}
+
+}  // namespace
+
 std::string find_damage(const std::string& path) {
   std::string wrong;
   try {
@@ -318,6 +331,7 @@ std::string find_damage(const std::string& path) {
     while (rows.next()) {
       if (rows->text(0) != "ok") wrong += fmt::format("{}{}", wrong.empty() ? "" : "; ", rows->text(0));
     }
+    if (wrong.empty()) wrong = find_changed_texts(database);
   } catch (const SqliteError& error) {
     if (!error.is_corrupt()) throw;
     wrong = error.what();

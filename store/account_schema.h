@@ -189,6 +189,15 @@ DROP TABLE url_key;
 INSERT INTO search(search) VALUES('delete-all');
 UPDATE search_state SET indexed_to = 0, rows = 0, gone = 0;
 )sql"},
+    Migration{R"sql(
+-- Of what is stored: checksum(data, prefix), checksum(data). NULL: it is from before there were any.
+ALTER TABLE head ADD COLUMN checksum INTEGER;
+ALTER TABLE chunk ADD COLUMN checksum INTEGER;
+)sql",
+              R"sql(
+ALTER TABLE head DROP COLUMN checksum;
+ALTER TABLE chunk DROP COLUMN checksum;
+)sql"},
 };
 
 /// Of an entry e: false where one of the parts of its message is missing, or has another size than it had.
@@ -196,5 +205,11 @@ inline constexpr std::string_view kIsWhole =
     "EXISTS(SELECT 1 FROM message m JOIN head h ON h.id = m.id WHERE m.id = e.message AND m.size = length(h.prefix) +"
     " length(h.data) + (SELECT coalesce(sum(raw_size), 0) FROM chunk c WHERE c.id BETWEEN m.id << 20 AND"
     " (m.id << 20) + 1048575))";
+
+/// Of an entry e: false where one of the parts of its message is not what was written. Reads all of them.
+inline constexpr std::string_view kIsUnchanged =
+    "(NOT EXISTS(SELECT 1 FROM head h WHERE h.id = e.message AND h.checksum <> checksum(h.data, h.prefix)) AND"
+    " NOT EXISTS(SELECT 1 FROM chunk c WHERE c.id BETWEEN e.message << 20 AND (e.message << 20) + 1048575 AND"
+    " c.checksum <> checksum(c.data)))";
 
 }  // namespace postrider::store

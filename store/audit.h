@@ -50,11 +50,16 @@ struct AuditCounts {
   int64_t findings = 0;
 };
 
+/// Whether stored texts are read and compared with their checksums.
+enum class AuditTexts { none, some, all };
+constexpr int64_t kAuditTextsDays = 14;  // some: an account's when its day has come, once in so many
+
 class Audit {
  public:
   struct Options {
     Seconds history{0};        // queue.history: how long the ledger remembers
     bool check_files = false;  // the structure of each database too (PRAGMA quick_check), which reads all of it
+    AuditTexts texts = AuditTexts::none;
   };
   using Report = std::function<void(const AuditFinding&)>;
 
@@ -93,6 +98,7 @@ class Audit {
   void report_lost(const Placed& placed, Loss loss);
   bool check_account();
   void check_entries(const AccountInfo& account);
+  bool reads_texts(AccountId id) const;
   bool check_file();
   std::optional<Entered> entered(QueueId id);
   int64_t count(std::string_view sql, QueueId id);

@@ -1,5 +1,7 @@
 #include "store/audit_account.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "store/account_schema.h"
@@ -206,13 +208,15 @@ UidRanges AccountAudit::lost_of(MailboxId mailbox, const UidRanges& expected) {
   return lost;
 }
 
-size_t AccountAudit::check_parts(const std::function<void(const std::string& mailbox, Uid uid)>& visit) {
-  static const std::string sql = "SELECT e.mailbox, e.uid, " + std::string(kIsWhole) +
-                                 " FROM entry e WHERE (e.mailbox, e.uid) > (?1, ?2) ORDER BY e.mailbox, e.uid LIMIT ?3";
+size_t AccountAudit::check_parts(bool texts, const std::function<void(const std::string& mailbox, Uid uid)>& visit) {
+  static const std::string sql = fmt::format(
+      "SELECT e.mailbox, e.uid, {} AND (NOT ?4 OR {}) FROM entry e WHERE (e.mailbox, e.uid) > (?1, ?2) "
+      "ORDER BY e.mailbox, e.uid LIMIT ?3",
+      kIsWhole, kIsUnchanged);
   size_t seen = 0;
   std::vector<std::pair<MailboxId, Uid>> broken;
   {
-    Rows rows(database_.prepare(sql).bind(mailbox_, uid_, kMaxAuditEntries));
+    Rows rows(database_.prepare(sql).bind(mailbox_, uid_, kMaxAuditEntries, texts));
     while (rows.next()) {
       ++seen;
       mailbox_ = rows->integer(0);

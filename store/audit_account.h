@@ -68,9 +68,9 @@ class AccountAudit {
   /// compared.
   bool compare(const std::function<void(const Gap&)>& visit);
 
-  /// The next messages of all mailboxes: names those with missing parts, by mailbox and UID. Gives how many were looked
-  /// at; 0: there are no more.
-  size_t check_parts(const std::function<void(const std::string& mailbox, Uid uid)>& visit);
+  /// The next messages of all mailboxes: names those with missing parts, by mailbox and UID. texts: and those whose
+  /// parts are not what was written. Gives how many were looked at; 0: there are no more.
+  size_t check_parts(bool texts, const std::function<void(const std::string& mailbox, Uid uid)>& visit);
 
   std::string mailbox_name(MailboxId mailbox);
 

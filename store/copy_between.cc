@@ -38,12 +38,12 @@ bool Edit::copy_message(Account& other, MessageId source, MessageId target) {
   Database &from = other.database_, &to = account_.database_;
   MessageId thread = target;
   {
-    Rows row(from.prepare("SELECT prefix, data FROM head WHERE id = ?1").bind(source));
+    Rows row(from.prepare("SELECT prefix, data, checksum FROM head WHERE id = ?1").bind(source));
     if (!row.next()) return false;
     thread = join_thread(target, thread_keys(row->blob(1)));
-    to.prepare("INSERT INTO head(id, prefix, data) VALUES(?1, ?2, ?3)")
-        .bind(target, Blob{row->blob(0)}, Blob{row->blob(1)})
-        .run();
+    Statement& insert = to.prepare("INSERT INTO head(id, prefix, data, checksum) VALUES(?1, ?2, ?3, ?4)");
+    insert.bind(target, Blob{row->blob(0)}, Blob{row->blob(1)}).bind_column(4, *row.operator->(), 2);
+    insert.run();
   }
   {
     Rows row(from.prepare("SELECT size, internal_date, prefix_size, head_size, envelope, bodystructure, mime "
@@ -57,13 +57,15 @@ bool Edit::copy_message(Account& other, MessageId source, MessageId target) {
               Blob{row->blob(6)}, thread)
         .run();
   }
-  Rows rows(from.prepare("SELECT id, raw_size, zstd, data FROM chunk WHERE id BETWEEN ?1 AND ?2 ORDER BY id")
+  Rows rows(from.prepare("SELECT id, raw_size, zstd, data, checksum FROM chunk WHERE id BETWEEN ?1 AND ?2 ORDER BY id")
                 .bind(source << 20, ((source + 1) << 20) - 1));
   while (rows.next()) {
-    to.prepare("INSERT INTO chunk(id, raw_size, zstd, data) VALUES(?1, ?2, ?3, ?4)")
+    Statement& insert = to.prepare("INSERT INTO chunk(id, raw_size, zstd, data, checksum) VALUES(?1, ?2, ?3, ?4, ?5)");
+    insert
         .bind(rows->integer(0) - (source << 20) + (target << 20), rows->integer(1), rows->integer(2),
               Blob{rows->blob(3)})
-        .run();
+        .bind_column(5, *rows.operator->(), 4);
+    insert.run();
   }
   return true;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/base/ascii.h"
+#include "store/checksum.h"
 #include "store/edit_internal.h"
 #include "store/metrics.h"
 
@@ -127,11 +128,13 @@ void Edit::store_message(MessageId id, const PreparedMessage& message, std::stri
       .bind(id, prefix.size() + summary.size, internal_date, prefix.size(), summary.head_size, summary.envelope,
             summary.bodystructure, Blob{index}, thread)
       .run();
-  db.prepare("INSERT INTO head VALUES(?1, ?2, ?3)").bind(id, Blob{prefix}, Blob{message.head}).run();
+  db.prepare("INSERT INTO head VALUES(?1, ?2, ?3, ?4)")
+      .bind(id, Blob{prefix}, Blob{message.head}, checksum(prefix, message.head_checksum))
+      .run();
   int64_t chunk_id = id << 20;
   auto store_chunk = [&](const PreparedChunk& chunk) {
-    db.prepare("INSERT INTO chunk VALUES(?1, ?2, ?3, ?4)")
-        .bind(chunk_id++, chunk.raw_size, chunk.zstd, Blob{chunk.data})
+    db.prepare("INSERT INTO chunk VALUES(?1, ?2, ?3, ?4, ?5)")
+        .bind(chunk_id++, chunk.raw_size, chunk.zstd, Blob{chunk.data}, chunk.checksum)
         .run();
   };
   for (const PreparedChunk& chunk : message.chunks) store_chunk(chunk);

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "common/base/random.h"
+#include "store/checksum.h"
 #include "store/convert.h"
 #include "store/thread_keys.h"
 
@@ -230,6 +231,7 @@ PreparedMessage prepare_message(std::shared_ptr<const Spool> spool) {
     spool->read([&](std::string_view piece) { message.head += piece.substr(0, head - message.head.size()); });
     message.spool = std::move(spool);
   }
+  message.head_checksum = checksum(message.head);
   message.thread_keys = thread_keys(message.head);
   return message;
 }
@@ -244,10 +246,10 @@ PreparedChunk prepare_chunk(std::string_view raw) {
     if (ZSTD_isError(size) == 0 && size <= raw.size() - raw.size() / 8) {
       chunk.data.resize(size);
       chunk.zstd = true;
-      return chunk;
     }
   }
-  chunk.data = raw;
+  if (!chunk.zstd) chunk.data = raw;
+  chunk.checksum = checksum(chunk.data);
   return chunk;
 }
 

@@ -79,13 +79,15 @@ struct PreparedChunk {
   uint32_t raw_size = 0;
   bool zstd = false;
   std::string data;
+  int64_t checksum = 0;  // of data
 };
 
 /// A message that was read once: indexed, cut into chunks and compressed where that pays. Small ones hold their chunks,
 /// large ones (more than one chunk) make them again from the spool for each account.
 struct PreparedMessage {
   MimeSummary summary;
-  std::string head;                    // the root header (at most kMaxInlineHead of it)
+  std::string head;  // the root header (at most kMaxInlineHead of it)
+  int64_t head_checksum = 0;
   std::vector<PreparedChunk> chunks;   // what follows, when it fits in one chunk
   std::shared_ptr<const Spool> spool;  // set when chunks is empty and there is more than head
   std::vector<int64_t> thread_keys;    // store/thread_keys.h

@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "common/base/log.h"
+#include "store/checksum.h"
 #include "store/wal_vfs.h"
 
 namespace postrider::store {
@@ -191,6 +192,7 @@ Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(pa
     // The last handle of an account must not pay for a checkpoint when it closes; the background does that.
     sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+    add_checksum(db_);
     if (mode == OpenMode::damaged) {
       execute("PRAGMA writable_schema=ON; PRAGMA cell_size_check=ON");
       return;

@@ -255,6 +255,33 @@ TEST_F(AuditTest, NamesAMessageWithoutItsText) {
   EXPECT_THAT(found(), ElementsAre("message_lost", "text_lost"));
 }
 
+TEST_F(AuditTest, NamesATextThatIsNotAsItWasWritten) {
+  const Delivered changed = deliver(alice_);
+  deliver(alice_);
+  const std::string place = fmt::format("INBOX of alice@example.test, UID {}", changed.uid);
+  in_alice("UPDATE chunk SET data = CAST('x' || substr(data, 2) AS BLOB) WHERE id = (SELECT min(id) FROM chunk)");
+  EXPECT_THAT(found(), IsEmpty()) << "who does not read them sees nothing";
+  const Audit::Options all{std::chrono::hours(24 * 14), false, AuditTexts::all};
+  EXPECT_THAT(found(all), ElementsAre("text_lost"));
+  EXPECT_EQ(findings_[0].place, place);
+  in_alice(
+      "UPDATE chunk SET checksum = NULL; UPDATE head SET prefix = CAST(prefix || 'x' AS BLOB),"
+      " data = substr(data, 1, length(data) - 1) WHERE id = (SELECT min(id) FROM head)");
+  EXPECT_THAT(found(all), ElementsAre("text_lost"));
+  EXPECT_EQ(findings_[0].place, place);
+}
+
+TEST_F(AuditTest, ReadsTheTextsOfAnAccountWhenItsDayHasCome) {
+  deliver(alice_);
+  in_alice("UPDATE head SET checksum = 1");
+  int days = 0;
+  for (int64_t day = 0; day < kAuditTextsDays; ++day) {
+    clock_.advance(std::chrono::hours(24));
+    if (!found({std::chrono::hours(24 * 14), false, AuditTexts::some}).empty()) ++days;
+  }
+  EXPECT_EQ(days, 1);
+}
+
 TEST_F(AuditTest, NamesADeliveryThatTheAccountDoesNotKnow) {
   const Delivered lost = deliver(alice_);
   in_alice("DELETE FROM delivery");

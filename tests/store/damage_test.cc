@@ -237,6 +237,21 @@ TEST_F(DamageTest, OneDamagedPageCostsWhatLiesOnItAtMost) {
   EXPECT_GT(noticed, 10);
 }
 
+TEST_F(DamageTest, ATextWithAFlippedBitComesBackAsANewMessage) {
+  close();
+  EXPECT_EQ(find_damage(path()), "");
+  {
+    Database(path(), OpenMode::must_exist, Sync::normal)
+        .execute("UPDATE head SET checksum = checksum + 1 WHERE id = 3");
+  }
+  EXPECT_NE(find_damage(path()), "");
+  set_aside(path(), identity_of(path()), "damaged", clock.unix_time());
+  const Recovered done = recover();
+  EXPECT_EQ(done.damaged, 1);
+  EXPECT_EQ(done.messages, kMessages);
+  EXPECT_EQ(find_damage(path()), "");
+}
+
 TEST_F(DamageTest, DamageThatIsMetWhileItIsUsedSetsTheFileAside) {
   without_log();
   const uint64_t size = fs::file_size(path());
