@@ -9,7 +9,6 @@ import imaplib
 import os
 import signal
 import smtplib
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ COMMON = {"common-auth": "auth required pam_unix.so\n", "common-account": "accou
 PEOPLE = {  # the hash in /etc/shadow, and the day on which the account ends
     "anna": ("{}", ""), "locked": ("!{}", ""), "expired": ("{}", "1"), "nologin": ("*", ""), "nopassword": ("", "")}
 STRANGER = "stranger"  # has a mailbox here and is no user of the system
+MOST_ROUNDS = 4
 
 
 def hashed(password):
@@ -154,21 +154,23 @@ class SystemUsersTest(support.ServerTest):
                  "a locked account": (f"locked@{DOMAIN}", SYSTEM_PASSWORD), "an expired account": (f"expired@{DOMAIN}", SYSTEM_PASSWORD),
                  "an account without login": (f"nologin@{DOMAIN}", SYSTEM_PASSWORD), "an empty password": (f"nopassword@{DOMAIN}", ""),
                  "any password for none": (f"nopassword@{DOMAIN}", "x"), "a wrong one of ours": (ALICE, SYSTEM_PASSWORD)}
-        answers, times = {}, {}
+        answers, times = {"smtp": set(), "imap": set()}, {"smtp": {}, "imap": {}}
         with concurrent.futures.ThreadPoolExecutor(2) as both:
-            for what, (user, password) in cases.items():
-                attempts = {name: both.submit(getattr(self, name), user, password) for name in ("smtp", "imap")}
-                for name, attempt in attempts.items():
-                    answer, took = attempt.result()
-                    answers.setdefault(name, set()).add(str(answer))
-                    if password:  # no password is no question for anybody
-                        times.setdefault(name, {})[what] = took
+            # A busy machine makes an answer late, never early: the least of several times is what the server takes.
+            for _ in range(MOST_ROUNDS):
+                for what, (user, password) in cases.items():
+                    attempts = {name: both.submit(getattr(self, name), user, password) for name in answers}
+                    for name, attempt in attempts.items():
+                        answer, took = attempt.result()
+                        answers[name].add(str(answer))
+                        if password:  # no password is no question for anybody
+                            times[name][what] = min(took, times[name].get(what, took))
+                if all(max(by_case.values()) - min(by_case.values()) < 0.1 for by_case in times.values()):
+                    break
         self.assertEqual({"smtp": 1, "imap": 1}, {name: len(found) for name, found in answers.items()}, answers)
         for by_case in times.values():
-            usual = statistics.median(by_case.values())
-            self.assertGreater(usual, 1.9)
-            for what, took in by_case.items():
-                self.assertLess(abs(took - usual), 0.1, f"{what}: {by_case}")
+            self.assertGreater(min(by_case.values()), 1.9)
+            self.assertLess(max(by_case.values()) - min(by_case.values()), 0.1, by_case)
 
     def test_scram_says_nothing_of_who_has_a_system_password(self):
         offered = set()
