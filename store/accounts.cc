@@ -15,6 +15,8 @@ namespace {
 
 // A log of this many pages (4 KiB) is worth a checkpoint.
 constexpr int kGrownPages = 1'000;
+// Of a file that nobody here keeps open a much shorter one: whoever opens it next may have to read all of its log.
+constexpr int kGrownPagesOfClosed = 100;
 
 void make_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 02770) == 0) {
@@ -107,8 +109,7 @@ void Accounts::give_back(std::unique_ptr<Account> account) {
   std::unique_ptr<Account> dropped;  // closed outside the lock
   std::lock_guard guard(mutex_);
   AccountId id = account->id();
-  if (account->wal_pages() >= kGrownPages && std::find(grown_.begin(), grown_.end(), id) == grown_.end())
-    grown_.push_back(id);
+  note_log(*account, kGrownPages);
   idle_.push_front(std::move(account));
   by_id_.emplace(id, idle_.begin());
   if (idle_.size() <= kept_handles_) return;
@@ -117,6 +118,12 @@ void Accounts::give_back(std::unique_ptr<Account> account) {
   by_id_.erase(std::find_if(begin, end, [&](const auto& item) { return item.second == last; }));
   dropped = std::move(*last);
   idle_.erase(last);
+  note_log(*dropped, kGrownPagesOfClosed);
+}
+
+void Accounts::note_log(const Account& account, int grown_pages) {
+  if (account.wal_pages() >= grown_pages && std::find(grown_.begin(), grown_.end(), account.id()) == grown_.end())
+    grown_.push_back(account.id());
 }
 
 void Accounts::forget(AccountId id) {

@@ -54,6 +54,7 @@ class Accounts {
   std::unique_ptr<Account> take_idle(AccountId id);
   void set_aside(AccountId id, ino_t file, std::string_view reason);
   void give_back(std::unique_ptr<Account> account);
+  void note_log(const Account& account, int grown_pages);
 
   std::string state_;
   size_t kept_handles_;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
 #include <thread>
 
 #include "at_once.h"
@@ -74,6 +75,22 @@ TEST_F(AccountTest, NewAccountCanBeOpenedByManyAtOnce) {
   for (AccountId id = 100; id < 150; ++id) {
     EXPECT_THAT(at_once(4, [&] { accounts.open(id)->find_mailbox("INBOX").value(); }), IsEmpty());
   }
+}
+
+TEST_F(AccountTest, LogOfAFileThatIsNotKeptOpenIsShort) {
+  Accounts accounts(state.path(), 1, clock);
+  {
+    std::string text(1'000'000, '\0');
+    std::mt19937 random;  // what cannot be made small
+    for (char& c : text) c = static_cast<char>('0' + random() % 64);
+    auto written = accounts.open(100);
+    Edit edit(*written);
+    ASSERT_TRUE(edit.append(written->find_mailbox("INBOX")->id, state.message(text), "", {}, 1, 0, 0));
+    edit.commit();
+  }
+  EXPECT_THAT(accounts.take_grown(), IsEmpty()) << "it is open";
+  accounts.open(101)->find_mailbox("INBOX");
+  EXPECT_THAT(accounts.take_grown(), ElementsAre(100));
 }
 
 TEST_F(AccountTest, MessageComesBackOctetForOctetWithItsPrefix) {
