@@ -315,6 +315,7 @@ void MtaDaemon::run() {
 /// SIGHUP: for sessions that begin from now on. What is bound stays bound.
 void MtaDaemon::reload() {
   std::lock_guard lock(mutex_);
+  if (stopping_) return;  // what it would change is going away
   net::notify_service_manager("RELOADING=1");
   auto loaded = config::load(options_);
   auto settings = loaded ? make_settings(*loaded, tls_) : Result<std::shared_ptr<const SessionSettings>>();
