@@ -48,7 +48,8 @@ class ImapDaemon {
   void stop();
 
   const config::LoadOptions options_;
-  std::mutex mutex_;  // of config_ and stopping_, once there are threads; a worker that reloads may be the last to let go
+  std::mutex
+      mutex_;  // of config_ and stopping_, once there are threads; a worker that reloads may be the last to let go
   Config config_;
   bool stopping_ = false;
   SystemClock clock_;

@@ -28,7 +28,10 @@ MtaDaemon::MtaDaemon(config::LoadOptions options, Config config)
     : options_(std::move(options)), config_(std::move(config)), server_(loops_of(config_), limits()) {}
 
 MtaDaemon::~MtaDaemon() {
-  if (rounds_) rounds_->stop();  // it uses all the rest
+  // These use all the rest.
+  if (rounds_) rounds_->stop();
+  if (workers_) workers_->end();
+  if (password_workers_) password_workers_->end();
 }
 
 net::ConnectionLimits MtaDaemon::limits() const {

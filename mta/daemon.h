@@ -75,7 +75,8 @@ class MtaDaemon {
   std::vector<Port> ports() const;
 
   const config::LoadOptions options_;
-  std::mutex mutex_;  // of config_ and stopping_, once there are threads; a worker that reloads may be the last to let go
+  std::mutex
+      mutex_;  // of config_ and stopping_, once there are threads; a worker that reloads may be the last to let go
   Config config_;
   bool stopping_ = false;
   SystemClock clock_;
