@@ -108,6 +108,8 @@ void ImapDaemon::run() {
 
 /// SIGHUP: for commands that begin from now on. What is bound stays bound.
 void ImapDaemon::reload() {
+  std::lock_guard lock(mutex_);
+  if (stopping_) return;  // what it would change is going away
   net::notify_service_manager("RELOADING=1");
   auto loaded = config::load(options_);
   if (!loaded) {
@@ -136,6 +138,7 @@ void ImapDaemon::reload() {
 }
 
 void ImapDaemon::stop() {
+  std::lock_guard lock(mutex_);
   if (stopping_) return;
   stopping_ = true;
   net::notify_service_manager("STOPPING=1");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,7 +48,10 @@ class ImapDaemon {
   void stop();
 
   const config::LoadOptions options_;
+  std::mutex
+      mutex_;  // of config_ and stopping_, once there are threads; a worker that reloads may be the last to let go
   Config config_;
+  bool stopping_ = false;
   SystemClock clock_;
   // In the order in which they come up: sessions need what is below, and are gone before it goes.
   std::optional<net::PidFile> pid_file_;
@@ -56,7 +60,6 @@ class ImapDaemon {
   std::shared_ptr<net::TlsStore> tls_;
   std::unique_ptr<ImapService> service_;
   std::unique_ptr<store::Maintenance> maintenance_;
-  bool stopping_ = false;
   std::unique_ptr<Monitor> monitor_;  // null: nobody is told
 };
 

@@ -62,7 +62,11 @@ ImapService::ImapService(const Config& config, net::Server& server, std::shared_
   guard_.set_policy(guard_policy(config));
 }
 
-ImapService::~ImapService() = default;
+ImapService::~ImapService() {
+  // Jobs of sessions that were cut use all the rest.
+  workers_.end();
+  hashing_.end();
+}
 
 asio::awaitable<void> ImapService::run(std::shared_ptr<net::Connection> connection, size_t loop, bool implicit_tls) {
   Session session(services_, std::move(connection), loop);

@@ -28,7 +28,10 @@ MtaDaemon::MtaDaemon(config::LoadOptions options, Config config)
     : options_(std::move(options)), config_(std::move(config)), server_(loops_of(config_), limits()) {}
 
 MtaDaemon::~MtaDaemon() {
-  if (rounds_) rounds_->stop();  // it uses all the rest
+  // These use all the rest.
+  if (rounds_) rounds_->stop();
+  if (workers_) workers_->end();
+  if (password_workers_) password_workers_->end();
 }
 
 net::ConnectionLimits MtaDaemon::limits() const {
@@ -316,6 +319,7 @@ void MtaDaemon::run() {
 /// SIGHUP: for sessions that begin from now on. What is bound stays bound.
 void MtaDaemon::reload() {
   std::lock_guard lock(mutex_);
+  if (stopping_) return;  // what it would change is going away
   net::notify_service_manager("RELOADING=1");
   auto loaded = config::load(options_);
   auto settings = loaded ? make_settings(*loaded, tls_) : Result<std::shared_ptr<const SessionSettings>>();

@@ -75,7 +75,10 @@ class MtaDaemon {
   std::vector<Port> ports() const;
 
   const config::LoadOptions options_;
+  std::mutex
+      mutex_;  // of config_ and stopping_, once there are threads; a worker that reloads may be the last to let go
   Config config_;
+  bool stopping_ = false;
   SystemClock clock_;
   // In the order in which they come up: sessions need what is below, and are gone before it goes.
   std::optional<net::PidFile> pid_file_;
@@ -106,8 +109,6 @@ class MtaDaemon {
   std::unique_ptr<StsPolicies> idle_policies_;
   std::unique_ptr<KeyRotation> key_rotation_;
   std::unique_ptr<Monitor> monitor_;  // null: nobody is told
-  std::mutex mutex_;                  // of config_, once there are threads
-  bool stopping_ = false;
 };
 
 }  // namespace postrider

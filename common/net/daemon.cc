@@ -224,22 +224,26 @@ bool TlsStore::reload_if_changed() {
   return true;
 }
 
+namespace {
+
+asio::awaitable<void> look_now_and_then(std::weak_ptr<TlsStore> weak) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  for (;;) {
+    timer.expires_after(kCertificateInterval);
+    co_await timer.async_wait(asio::use_awaitable);
+    const auto store = weak.lock();
+    if (!store) co_return;
+    store->reload_if_changed();
+  }
+}
+
+}  // namespace
+
 void TlsStore::watch(asio::io_context& loop) {
-  timer_ = std::make_shared<asio::steady_timer>(loop);
-  // Kept by its own handler only: it goes with the loop.
-  auto look = std::make_shared<std::function<void()>>();
-  *look = [this, weak_timer = std::weak_ptr(timer_), weak = std::weak_ptr(look)] {
-    auto timer = weak_timer.lock();
-    auto self = weak.lock();
-    if (!timer || !self) return;
-    timer->expires_after(kCertificateInterval);
-    timer->async_wait([this, self, weak_timer](const std::error_code& error) {
-      if (error || weak_timer.expired()) return;
-      reload_if_changed();
-      (*self)();
-    });
-  };
-  (*look)();
+  // The timer is the loop's, not ours: a session that is left when the daemon ends may hold us longer than that.
+  asio::co_spawn(loop, look_now_and_then(weak_from_this()), [](const std::exception_ptr& error) {
+    if (error) log_error("certificate_watch_ended", {{"advice", "SIGHUP takes up a new certificate"}});
+  });
 }
 
 }  // namespace postrider::net

@@ -58,7 +58,7 @@ class Signals {
 };
 
 /// The certificate that new handshakes use, made anew when the files changed. From any thread.
-class TlsStore {
+class TlsStore : public std::enable_shared_from_this<TlsStore> {
  public:
   /// Loads the files; the error is a sentence. client_ca: as for TlsServerContext::load().
   static Result<std::shared_ptr<TlsStore>> open(std::vector<CertificateFiles> files, std::string client_ca = {});
@@ -72,7 +72,7 @@ class TlsStore {
   bool reload_if_changed();
   /// Other files from now on (configuration); the old ones stay where the new ones cannot be used.
   Result<void> use(std::vector<CertificateFiles> files, std::string client_ca = {});
-  /// Looks every half minute, as long as the loop runs.
+  /// Looks every half minute, as long as the loop runs and there is somebody else who holds this.
   void watch(asio::io_context& loop);
 
  private:
@@ -84,7 +84,6 @@ class TlsStore {
   std::string client_ca_;
   std::string stamp_;
   std::shared_ptr<TlsServerContext> current_;
-  std::shared_ptr<asio::steady_timer> timer_;
 };
 
 }  // namespace postrider::net

@@ -24,6 +24,7 @@ struct WorkerPool::Impl {
     }
     work_or_end.notify_all();
     for (std::thread& thread : threads) thread.join();
+    threads.clear();
   }
 
   void serve() {
@@ -53,6 +54,10 @@ WorkerPool::WorkerPool(size_t threads) : impl_(std::make_unique<Impl>()) {
 }
 
 WorkerPool::~WorkerPool() {
+  end();
+}
+
+void WorkerPool::end() {
   impl_->end();
 }
 

@@ -19,9 +19,12 @@ class WorkerPool {
   /// order; each session has at most one, so the queue is bounded by the number of sessions.
   /// Throws std::system_error where the system has no thread for it.
   explicit WorkerPool(size_t threads);
-  ~WorkerPool();  // finishes what was handed in
+  ~WorkerPool();  // end()
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
+
+  /// Finishes what was handed in, before what those jobs use goes. Nobody hands in anything meanwhile or afterwards.
+  void end();
 
   /// Runs job on a pool thread; the caller goes on with its result, on its own loop. Exceptions come back too.
   /// Name the job first, then move it in: auto job = [..] {..}; co_await pool.run(std::move(job));

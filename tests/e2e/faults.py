@@ -27,7 +27,8 @@ class Layer:
             self.control = mmap.mmap(file.fileno(), 4096)
         self.lock = open(os.path.join(self.folder, "lock"), "wb")
         self.new_boot()
-        self.environment = {"LD_PRELOAD": LIBRARY, "POSTRIDER_FAULTS": state, "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        self.environment = {"LD_PRELOAD": LIBRARY, "POSTRIDER_FAULTS": state,
+                            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
 
     def new_boot(self):
         with open(os.path.join(self.folder, "boot_id"), "w") as file:

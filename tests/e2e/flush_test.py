@@ -2,6 +2,7 @@
 
 import os
 import unittest
+import unittest.mock
 
 import faults
 import support
@@ -21,8 +22,7 @@ class FlushTest(unittest.TestCase):
         cls.server.stop()
         cls.layer = faults.Layer(os.path.join(cls.server.folder, "state"))
         cls.layer.set()
-        support.ENVIRONMENT.update(cls.layer.environment)
-        cls.addClassCleanup(lambda: [support.ENVIRONMENT.pop(name) for name in cls.layer.environment])
+        cls.enterClassContext(unittest.mock.patch.dict(support.ENVIRONMENT, cls.layer.environment))
         cls.server.start()
 
     def tearDown(self):
@@ -71,4 +71,4 @@ class FlushTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=1)
+    support.main()

@@ -170,4 +170,4 @@ class HealthTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=1)
+    support.main()

@@ -4,11 +4,13 @@ POSTRIDER_PROGRAMS or POSTRIDER_BUILD names the folder with the built programs; 
 running server instead (a JSON object: host, ports, and users with their passwords), as docker_test uses it.
 """
 
+import atexit
 import contextlib
 import fcntl
 import hashlib
 import imaplib
 import json
+import mmap
 import os
 import random
 import shutil
@@ -24,6 +26,33 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAMS = (os.environ.get("POSTRIDER_PROGRAMS") or os.environ.get("POSTRIDER_BUILD")
             or os.path.join(ROOT, "build/release"))
+
+
+def is_sanitized():
+    """Whether the programs were built with sanitizers."""
+    try:
+        with open(os.path.join(PROGRAMS, "mta/mta"), "rb") as file, \
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as octets:
+            return octets.find(b"__sanitizer") >= 0
+    except FileNotFoundError:  # it is a server elsewhere that is tested
+        return False
+
+
+def listen_to_sanitizers():
+    """Lets every program that is started from now on write what its sanitizer says into files of a folder, and gives that."""
+    # A test that starts itself once more, in a namespace, keeps its folder.
+    folder = os.environ.get("POSTRIDER_TEST_REPORTS") or tempfile.mkdtemp(prefix="postrider-test-reports-")
+    os.environ["POSTRIDER_TEST_REPORTS"] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.chmod(folder, 0o1777)  # daemons run as other users, too
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+        os.environ[name] = f"{os.environ.get(name, '')}:log_path={folder}/report"
+    # Who is confined starts no program, and so neither gives functions their names nor looks for leaks.
+    os.environ["POSTRIDER_SERVER_CONFINE"] = "off"
+    return folder
+
+
+REPORTS = listen_to_sanitizers() if is_sanitized() else None
 ENVIRONMENT = {**os.environ, "POSTRIDER_PROGRAMS": PROGRAMS}
 PORT_NAMES = ("smtp", "submission", "submissions", "imap", "imaps")
 ALICE, BOB = "alice@example.test", "bob@example.test"
@@ -90,9 +119,7 @@ class Server:
         result = self.stop()
         logs = self.logs()
         shutil.rmtree(self.folder, ignore_errors=True)
-        for sign in ("AddressSanitizer", "ThreadSanitizer", "runtime error:", "LeakSanitizer"):
-            if sign in logs:
-                raise AssertionError(f"a sanitizer spoke up:\n{logs[-20_000:]}")
+        check_reports()
         if "was killed" in result.stderr:
             raise AssertionError(f"a daemon did not end on SIGTERM: {result.stderr}\n{logs[-3000:]}")
 
@@ -142,6 +169,18 @@ class Server:
     def deliver(self, to=ALICE, subject="a mail", body="hello\r\n", sender="carol@elsewhere.test"):
         with self.smtp() as client:
             client.sendmail(sender, [to], f"From: {sender}\r\nTo: {to}\r\nSubject: {subject}\r\n\r\n{body}".encode())
+
+
+def check_reports():
+    """Fails where a sanitizer has spoken up since the last time."""
+    text = ""
+    for name in sorted(os.listdir(REPORTS)) if REPORTS else ():
+        path = os.path.join(REPORTS, name)
+        with open(path, errors="replace") as file:
+            text += file.read()
+        os.unlink(path)
+    if text:
+        raise AssertionError(f"a sanitizer spoke up:\n{text[:40_000]}")
 
 
 class Running(Server):
@@ -245,4 +284,5 @@ def wait_until(condition, what, seconds=PATIENCE):
 
 
 def main():
-    unittest.main(verbosity=2, argv=[sys.argv[0], *sys.argv[1:]], failfast=False)
+    unittest.addModuleCleanup(check_reports)
+    unittest.main(verbosity=2)

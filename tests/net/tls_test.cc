@@ -246,5 +246,17 @@ TEST_F(TlsTest, AStoreTakesUpANewCertificateAndKeepsTheOldOneUntilBothFilesFit) 
   EXPECT_NE((*store)->current(), first);
 }
 
+TEST_F(TlsTest, AStoreOutlivesTheLoopThatItLooksFrom) {
+  auto store = TlsStore::open({{certificate_, key_}});
+  ASSERT_TRUE(store) << store.error().message;
+  {
+    asio::io_context loop;
+    (*store)->watch(loop);
+    EXPECT_EQ(loop.poll(), 1U);
+    EXPECT_FALSE(loop.stopped());  // it waits for the next time
+  }
+  EXPECT_TRUE((*store)->current());
+}
+
 }  // namespace
 }  // namespace postrider::net

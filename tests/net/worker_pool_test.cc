@@ -1,6 +1,7 @@
 // Blocking work behind one co_await.
 #include "common/net/worker_pool.h"
 
+#include <atomic>
 #include <future>
 #include <set>
 #include <stdexcept>
@@ -96,6 +97,14 @@ TEST(WorkerPool, AnExceptionOfAPostedJobEndsNothing) {
   pool.post([] { throw std::runtime_error("logged"); });
   pool.post([&] { next.set_value(); });
   EXPECT_EQ(next.get_future().wait_for(Loop::kLimit), std::future_status::ready);
+}
+
+TEST(WorkerPool, EndsWhenWhatWasHandedInIsDone) {
+  WorkerPool pool(2);
+  std::atomic<size_t> done = 0;
+  for (size_t i = 0; i < 1'000; ++i) pool.post([&] { ++done; });
+  pool.end();
+  EXPECT_EQ(done, 1'000U);
 }
 
 }  // namespace
