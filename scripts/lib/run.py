@@ -263,13 +263,20 @@ def running(directory, daemon):
     try:
         with open(os.path.join(directory, f"{daemon}.pid")) as file:
             pid = int(file.read())
+    except (OSError, ValueError):
+        return None
+    return pid if lives(pid, daemon) else None
+
+
+def lives(pid, daemon):
+    try:
         with open(f"/proc/{pid}/comm") as file:
             name = file.read().strip()
         with open(f"/proc/{pid}/stat") as file:
             state = file.read().rpartition(")")[2].split()[0]
-    except (OSError, ValueError):
-        return None
-    return pid if name == daemon and state != "Z" else None
+    except OSError:
+        return False
+    return name == daemon and state != "Z"
 
 
 def start_daemon(directory, daemon, ports):
@@ -359,7 +366,7 @@ def stop(directory):
         os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + STOP_SECONDS
     for daemon, pid in pids.items():
-        while pid and running(directory, daemon) == pid:
+        while pid and lives(pid, daemon):  # for a moment after it has removed its file
             if time.monotonic() > end:
                 print(f"run: {daemon} did not end within {STOP_SECONDS} s and was killed", file=sys.stderr)
                 os.kill(pid, signal.SIGKILL)

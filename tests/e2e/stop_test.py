@@ -70,6 +70,20 @@ class StopTest(unittest.TestCase):
         with open("/proc/locks") as locks:
             return any("->" in line and f" {pid} " in line for line in locks)
 
+    def test_stop_waits_for_the_process_and_not_for_its_file(self):
+        process = self.start("mta")
+        client = self.server.smtp()
+        self.addCleanup(client.close)
+        client.ehlo()
+        client.mail("carol@elsewhere.test")
+        client.rcpt(ALICE)
+        self.assertEqual(354, client.docmd("DATA")[0])  # for this it drains
+        stop = subprocess.Popen([os.path.join(support.ROOT, "scripts/run"), "--dir", self.server.folder, "--stop"])
+        self.wait_for_event("mta", "stopping")
+        os.unlink(os.path.join(self.server.folder, "mta.pid"))
+        self.assertEqual(0, stop.wait(support.PATIENCE))
+        self.assertTrue(support.ended(process.pid))
+
     def test_a_session_that_waits_for_the_queue(self):
         process = self.start("mta")
         with contextlib.closing(sqlite3.connect(self.state("queue.db"), isolation_level=None)) as queue:

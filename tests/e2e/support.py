@@ -53,6 +53,7 @@ def listen_to_sanitizers():
 
 
 REPORTS = listen_to_sanitizers() if is_sanitized() else None
+KEPT_MEMORY = 512 if REPORTS else 0  # MiB; AddressSanitizer keeps 256 of what was given back, and has its own to each
 ENVIRONMENT = {**os.environ, "POSTRIDER_PROGRAMS": PROGRAMS}
 PORT_NAMES = ("smtp", "submission", "submissions", "imap", "imaps")
 ALICE, BOB = "alice@example.test", "bob@example.test"
