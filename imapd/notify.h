@@ -55,6 +55,8 @@ class Notify {
   void begin(const Picture& now, bool status, const Teller& teller);
   /// Tells what is different since the last picture of the account. Nothing in it: the user may know of none any more.
   void report(const Picture& now, const Teller& teller);
+  /// Takes what there is now as told: the session itself has made it so.
+  void take(const Picture& now) { told_[now.owner] = {now.modseq, known_of(now)}; }
   /// The modseq of the last picture of an account; nothing: there was none.
   std::optional<store::ModSeq> told_up_to(store::AccountId owner) const;
   /// Mailboxes that are watched for changes.

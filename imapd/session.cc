@@ -189,6 +189,7 @@ asio::awaitable<void> Session::wait_for_input() {
     } catch (const store::SqliteError& error) {
       failed("NOTIFY", error);  // written down; the next change is another chance
     }
+    if (state_ == kLogout) co_return;
     co_await send();
   }
   co_await connection_->read_more();

@@ -331,13 +331,18 @@ class Session final : public Listener {
   void leave_contexts(const store::UidRanges& expunged);
   void update_contexts(store::Account& account, const store::UidRanges& changed);
 
+  template <class Change>
+  store::StoreResult<store::Flushed> edit_mailboxes(store::Account& account, Change&& change);
+
   // session_notify.cc
   asio::awaitable<Reply> notify(Cursor& arguments);
   Notify::Teller teller();
   std::vector<Notify::Owner> notify_owners(const Notify& notify, const std::vector<Notify::Owner>& kept);
   bool watch(std::vector<Notify::Owner> owners);
   Notify::Picture picture(store::Account& account, const Notify& notify);
+  Notify::Picture picture_in(store::Account& account, const Notify::Owner& owner, const Notify& notify);
   std::optional<Notify::Picture> picture_of(const Notify::Owner& owner, const Notify& notify);
+  std::optional<Notify::Picture> watched_picture(store::Account& account);
   asio::awaitable<std::vector<Notify::Owner>> follow_owners(std::vector<store::AccountId>& changed);
   void report_watched(store::Account& account, const std::vector<store::AccountId>& changed,
                       const std::vector<Notify::Owner>& gone);

@@ -29,6 +29,7 @@ asio::awaitable<Reply> Session::idle(Cursor& arguments) {
   bool changed = true;  // something may have happened since the last command
   for (;;) {
     if (std::exchange(changed, false) && (view_ || notify_)) co_await tell_news(true);
+    if (state_ == kLogout) co_return Reply::no("The session ends.");
     Framer::Step step = framer_.next(connection_->input());
     connection_->consume(step.consumed);
     if (step.event == Framer::Event::line) break;

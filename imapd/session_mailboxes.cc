@@ -16,15 +16,6 @@ constexpr std::string_view kUses[] = {"\\All", "\\Archive", "\\Drafts", "\\Flagg
 /// What an edit came to: flushed, or why not.
 using Edited = store::StoreResult<store::Flushed>;
 
-/// Runs change(edit) and makes it durable.
-template <class Change>
-Edited edit_mailboxes(store::Account& account, Change&& change) {
-  store::Edit edit(account);
-  auto result = change(edit);
-  if (!result) return tl::unexpected(result.error());
-  return edit.commit_flushed();
-}
-
 /// Makes or removes the mailbox that shows what was expunged, as the configuration has it now. Where that cannot be
 /// done (a full disk, an ordinary mailbox of that name) the list is told as it is.
 void show_expunged_as_wanted(store::Account& account, const std::string& name) {
@@ -46,6 +37,20 @@ void show_expunged_as_wanted(store::Account& account, const std::string& name) {
 }
 
 }  // namespace
+
+/// Runs change(edit) and makes it durable. NOTIFY tells what others did up to now, and nothing of the change: this
+/// session knows it (RFC 5465 5). On the worker.
+template <class Change>
+Edited Session::edit_mailboxes(store::Account& account, Change&& change) {
+  store::Edit edit(account);
+  if (const auto before = watched_picture(account)) notify_->report(*before, teller());
+  auto result = change(edit);
+  if (!result) return tl::unexpected(result.error());
+  const auto after = watched_picture(account);
+  store::Flushed flushed = edit.commit_flushed();
+  if (after) notify_->take(*after);
+  return flushed;
+}
 
 ListSource Session::list_source(store::Account& account, const ListCommand& command) {
   ListSource source;

@@ -134,23 +134,39 @@ Notify::Picture Session::picture(store::Account& account, const Notify& notify) 
   return now;
 }
 
-/// Somebody else's; nothing: they cannot be looked at now. On the worker.
+/// Somebody else's. On the worker.
+Notify::Picture Session::picture_in(store::Account& account, const Notify::Owner& owner, const Notify& notify) {
+  Notify::Picture now;
+  now.owner = owner.id;
+  take_annotations(account, notify.wants_metadata() ? notify.told_up_to(owner.id) : std::nullopt, account_->id, now);
+  now.mailboxes = shared_mailboxes(account, owner.address, store::right::kLookup);
+  for (Listed& listed : now.mailboxes) {
+    account.count_for_reader(listed.mailbox);
+    listed.mailbox.subscribed = notify.is_subscribed(listed.mailbox.name);
+  }
+  return now;
+}
+
+/// Nothing: they cannot be looked at now.
 std::optional<Notify::Picture> Session::picture_of(const Notify::Owner& owner, const Notify& notify) {
   try {
     auto account = open(owner.id);
-    Notify::Picture now;
-    now.owner = owner.id;
-    take_annotations(*account, notify.wants_metadata() ? notify.told_up_to(owner.id) : std::nullopt, account_->id, now);
-    now.mailboxes = shared_mailboxes(*account, owner.address, store::right::kLookup);
-    for (Listed& listed : now.mailboxes) {
-      account->count_for_reader(listed.mailbox);
-      listed.mailbox.subscribed = notify.is_subscribed(listed.mailbox.name);
-    }
-    return now;
+    return picture_in(*account, owner, notify);
   } catch (const store::SqliteError& error) {
     log_error("account_not_watched", {{"account", owner.id}, {"user", user_}, {"error", error.what()}});
     return std::nullopt;
   }
+}
+
+/// The mailboxes of an account as this handle sees them, within its own edit too; nothing: NOTIFY watches none of it.
+/// On the worker.
+std::optional<Notify::Picture> Session::watched_picture(store::Account& account) {
+  if (!notify_) return std::nullopt;
+  if (account.id() == account_->id) return picture(account, *notify_);
+  auto owner =
+      std::find_if(watched_.begin(), watched_.end(), [&](const Notify::Owner& one) { return one.id == account.id(); });
+  if (owner == watched_.end()) return std::nullopt;
+  return picture_in(account, *owner, *notify_);
 }
 
 /// Looks again who shares what NOTIFY asked for. Gives those who no longer do; whose mailboxes are to be looked at

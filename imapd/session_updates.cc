@@ -99,6 +99,12 @@ store::MailboxChanges Session::changes_from_snapshot(store::Account& account) {
     return changes;
   }
   changes.modseq = snapshot->modseq;
+  if (snapshot->mailbox.uid_validity != view_->uid_validity()) {
+    // UIDs that come back may lie between those that are known here, and no response can say so: a new session does.
+    untagged("BYE This mailbox was restored by its administrator. Connect again to see it.");
+    state_ = kLogout;
+    return changes;
+  }
   changes.expunged = store::subtract(view_->uids(), snapshot->uids);
   changes.added = store::subtract(snapshot->uids, view_->uids());
   auto changed = [&](const store::MessageRow& row) {

@@ -84,8 +84,11 @@ class Context {
   /// done.
   void progress(const std::string& text);
 
-  /// A password from a terminal (asked for twice, not shown) or the first line of standard input. Throws CommandFailed.
+  /// A new password, from a terminal (asked for twice, not shown) or the first line of standard input. Throws
+  /// CommandFailed.
   std::string read_password(const std::string& whose);
+  /// One that counts elsewhere already: asked for once.
+  std::string read_known_password(const std::string& whose);
   bool at_terminal() const { return input_.terminal; }
 
   std::string take_output() { return std::move(out_); }

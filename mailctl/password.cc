@@ -84,6 +84,16 @@ std::string Context::read_password(const std::string& whose) {
   return password;
 }
 
+std::string Context::read_known_password(const std::string& whose) {
+  const std::string password =
+      input_.terminal ? ask(input_.file, fmt::format("Password of {}: ", whose)) : read_line(input_.file);
+  if (password.empty()) throw CommandFailed(fmt::format("No password of {} was given; nothing was done.", whose));
+  if (password.size() > sasl::kMaxPasswordOctets)
+    throw CommandFailed(fmt::format("The password of {} is longer than {} octets, which mailctl does not take.", whose,
+                                    sasl::kMaxPasswordOctets));
+  return password;
+}
+
 GivenPassword take_password(Context& context, const std::string& whose, bool generate) {
   std::string password = generate ? generate_password() : context.read_password(whose);
   auto record = require(sasl::make_password_record(password));

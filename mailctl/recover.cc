@@ -53,8 +53,7 @@ void tell(Context& context, const store::AccountInfo& info, const std::string& k
                  {"new_uids", done.new_uids}};
   if (context.json) return context.write(result.dump(2) + '\n');
   context.say(fmt::format("{} in {} of {} are there again, and it can be used at once.",
-                          plural(done.messages, "message"),
-                          plural(done.mailboxes, "mailbox") + (done.mailboxes == 1 ? "" : "es"), info.address));
+                          plural(done.messages, "message"), plural(done.mailboxes, "folder"), info.address));
   if (done.damaged > 0)
     context.say(fmt::format("Of {}, parts are missing; what there is lies in the same mailbox, as new mail.",
                             plural(done.damaged, "message")));

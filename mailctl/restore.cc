@@ -10,6 +10,7 @@
 #include "common/config/values.h"
 #include "common/mail/charset.h"
 #include "common/mail/header.h"
+#include "common/mail/imap_string.h"
 #include "common/net/hint.h"
 #include "mailctl/commands.h"
 
@@ -19,7 +20,7 @@ namespace {
 /// A message that was chosen.
 struct Choice {
   int64_t id = 0;
-  std::string folder, from, subject;
+  std::string folder, from, subject, message_id;
   bool folder_gone = false;
   UnixTime expunged = 0;
   uint64_t size = 0;
@@ -40,9 +41,17 @@ std::vector<Choice> choose(const Context& context, store::Account& account, cons
     if (!options.folder.empty() && kept.name != options.folder) return true;
     std::string head;
     account.read(kept.message, 0, kHeaderRead, head);
-    Choice one{kept.id,           std::string(kept.name), {},       field(head, "Subject"),
-               kept.mailbox_gone, kept.expunged,          kept.size};
+    Choice one;
+    one.subject = field(head, "Subject");
+    one.message_id = find_header(head, "Message-ID").value_or("");
     if (fold_for_search(one.subject).find(wanted) == std::string::npos) return true;
+    if (!options.message_id.empty() && bare_message_id(one.message_id) != bare_message_id(options.message_id))
+      return true;
+    one.id = kept.id;
+    one.folder = kept.name;
+    one.folder_gone = kept.mailbox_gone;
+    one.expunged = kept.expunged;
+    one.size = kept.size;
     if (options.list) one.from = field(head, "From");
     chosen.push_back(std::move(one));
     return true;
@@ -58,7 +67,8 @@ void list(Context& context, const std::vector<Choice>& chosen) {
                     {"folder_deleted", one.folder_gone},
                     {"size", one.size},
                     {"from", one.from},
-                    {"subject", one.subject}});
+                    {"subject", one.subject},
+                    {"message_id", std::string(bare_message_id(one.message_id))}});
   }
   context.print(rows,
                 {{"expunged", "REMOVED", Show::time},
@@ -103,12 +113,39 @@ void restore(Context& context, const RestoreOptions& options) {
 
 }  // namespace
 
+std::string_view bare_message_id(std::string_view id) {
+  while (!id.empty() && (id.front() == '<' || id.front() == ' ')) id.remove_prefix(1);
+  while (!id.empty() && (id.back() == '>' || id.back() == ' ')) id.remove_suffix(1);
+  return id;
+}
+
 UnixTime ago(const Context& context, const std::string& text, UnixTime otherwise) {
   if (text.empty()) return otherwise;
   const auto age = config::parse_duration(text);
   if (!age) throw CommandFailed(fmt::format("{} is no time: write how long ago, as 30m, 2h or 3d.", text), kUsage);
-  return context.clock().unix_time() - age->count();
+  return context.clock().unix_time() - std::chrono::floor<std::chrono::seconds>(*age).count();
 }
+
+namespace {
+
+/// Nothing that was asked for is passed over: somebody who names a folder does not want the whole account replaced.
+void check(const RestoreOptions& options) {
+  const bool chooses =
+      !(options.folder + options.to + options.subject + options.message_id).empty() || options.uid != 0 || options.list;
+  const auto wrong = [](const char* why) { throw CommandFailed(why, kUsage); };
+  if (options.address.empty() != options.all)
+    wrong("Name one account, or --all for everything. Try `mailctl restore --help`.");
+  if (options.all && chooses) wrong("--all brings back everything: it goes with --from and --before only.");
+  if (options.replace && chooses)
+    wrong("--replace makes the whole account what it was: it goes with --from and --before only.");
+  if (!options.from.empty() && !(options.since + options.until).empty())
+    wrong(
+        "--since and --until say when something was removed, which a backup does not know. --before says how old the "
+        "backup has to be.");
+  if (options.uid != 0 && options.folder.empty()) wrong("A UID belongs to a folder: name it with --folder.");
+}
+
+}  // namespace
 
 void add_restore_command(CLI::App& app, Context& context) {
   auto options = std::make_shared<RestoreOptions>();
@@ -117,12 +154,13 @@ void add_restore_command(CLI::App& app, Context& context) {
       *command,
       "Without --from: brings back messages that were expunged, and folders that were deleted with their messages, as "
       "long as they are kept (store.undelete). A message goes back to its folder, which is made again where it is "
-      "gone, and gets a new UID. --list shows what can come back, and changes nothing.\n\n"
+      "gone, and gets a new UID. --folder, --subject, --message-id, --since and --until choose. --list shows what can "
+      "come back, and changes nothing.\n\n"
       "With --from: brings back what a backup has (`mailctl backup`): DIR, or one of the backups in it. Messages are "
-      "added to the account below the folder Restored, or to another one with --to: all, those of a --folder, or those "
-      "with a --subject, a --message-id or a --uid. With --replace the account becomes what it was then, and the file "
-      "that it has now is kept under another name. --before 1h takes the youngest backup that is older than that. The "
-      "daemons may run.\n\n"
+      "added to the account below the folder Restored, or to another one with --to: all, those of a --folder (without "
+      "the folders below it), or those with a --subject, a --message-id or a --uid. With --replace the whole account "
+      "becomes what it was then, mail that came since is no longer in it, and the file that it has now is kept under "
+      "another name. --before 1h takes the youngest backup that is older than that. The daemons may run.\n\n"
       "With --all and --from: everything, into an empty state folder; the daemons must not run. No UID comes to mean "
       "another message: mail programs fetch everything anew.",
       "  mailctl restore --list alice@example.org\n"
@@ -140,14 +178,16 @@ void add_restore_command(CLI::App& app, Context& context) {
   command->add_option("--to", options->to, "Restore everything into this folder.");
   CLI::Option* from = command->add_option("--from", options->from, "From a backup.")->type_name("DIR");
   command->add_option("--before", options->before, "The youngest backup older than this, as 1h or 2d.")->needs(from);
-  command->add_option("--message-id", options->message_id, "The message with this Message-ID.")->needs(from);
-  command->add_option("--uid", options->uid, "The message of this UID in --folder, as it was then.")->needs(from);
+  command->add_option("--message-id", options->message_id, "The message with this Message-ID.");
+  command->add_option("--uid", options->uid, "The message of this UID in --folder, as it was then.")
+      ->needs(from)
+      ->check(CLI::PositiveNumber);
   CLI::Option* replace =
       command->add_flag("--replace", options->replace, "The whole account becomes what it was.")->needs(from);
   command->add_flag("--all", options->all, "Everything, into an empty state folder.")->needs(from)->excludes(replace);
   command->callback([&context, options] {
-    if (options->address.empty() && !options->all)
-      throw CommandFailed("Name the account, or --all. Try `mailctl restore --help`.", kUsage);
+    check(*options);
+    for (std::string* name : {&options->folder, &options->to}) *name = canonical_mailbox(std::move(*name));
     if (!options->from.empty()) return restore_from_backup(context, *options);
     restore(context, *options);
   });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/net/daemon.h"
@@ -13,13 +14,16 @@ constexpr size_t kMaxRestored = 10'000;     // messages in one change: nobody wa
 constexpr uint64_t kHeaderRead = 64 << 10;  // octets of a message in which its Subject is looked for
 
 struct RestoreOptions {
-  std::string address, folder, to, since, until, subject;
+  std::string address, folder, to, since, until, subject, message_id;
   bool list = false;
   // Of a backup:
-  std::string from, before, message_id;
+  std::string from, before;
   uint32_t uid = 0;
   bool replace = false, all = false;
 };
+
+/// A Message-ID as it is compared: without its angle brackets.
+std::string_view bare_message_id(std::string_view id);
 
 /// How long ago, as 2h or 3d, as a time. Throws CommandFailed.
 UnixTime ago(const Context& context, const std::string& text, UnixTime otherwise);

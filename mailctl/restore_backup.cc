@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <tuple>
 
 #include "common/base/ascii.h"
 #include "common/mail/address.h"
@@ -44,7 +45,8 @@ Source find_source(const Context& context, const RestoreOptions& options) {
     throw CommandFailed(
         fmt::format("{} has no backup{} that can be read. `mailctl backup --list {}` shows what is "
                     "there.",
-                    options.from, options.before.empty() ? "" : " of that age", options.from));
+                    options.from, options.before.empty() ? "" : fmt::format(" from more than {} ago", options.before),
+                    options.from));
   }
   return source;
 }
@@ -92,25 +94,18 @@ void replace(Context& context, const store::AccountInfo& info, const Source& sou
 /// The messages of a folder that are asked for.
 store::UidRanges choose(store::Account& from, const store::Mailbox& mailbox, const RestoreOptions& options) {
   store::UidRanges chosen;
-  if (options.uid != 0) {
-    if (from.count_from(mailbox.id, options.uid) > 0) chosen.push_back({options.uid, options.uid});
-    return chosen;
-  }
-  if (options.subject.empty() && options.message_id.empty()) {
+  if (options.uid == 0 && options.subject.empty() && options.message_id.empty()) {
     if (auto all = from.snapshot(mailbox.id)) chosen = std::move(all->uids);
     return chosen;
   }
   const std::string subject = fold_for_search(options.subject);
-  auto strip = [](std::string_view id) {
-    while (!id.empty() && (id.front() == '<' || id.front() == ' ')) id.remove_prefix(1);
-    while (!id.empty() && (id.back() == '>' || id.back() == ' ')) id.remove_suffix(1);
-    return id;
-  };
-  from.scan(mailbox.id, {1, UINT32_MAX}, store::kWantHead, [&](const store::MessageRow& row) {
+  const store::UidRange range =
+      options.uid != 0 ? store::UidRange{options.uid, options.uid} : store::UidRange{1, UINT32_MAX};
+  from.scan(mailbox.id, range, store::kWantHead, [&](const store::MessageRow& row) {
     const auto id = find_header(row.head, "Message-ID");
     const auto text = find_header(row.head, "Subject");
     const bool fits =
-        (options.message_id.empty() || (id && strip(*id) == strip(options.message_id))) &&
+        (options.message_id.empty() || (id && bare_message_id(*id) == bare_message_id(options.message_id))) &&
         (subject.empty() || (text && fold_for_search(decode_encoded_words(*text)).find(subject) != std::string::npos));
     if (fits) store::append_uid(chosen, row.uid);
     return true;
@@ -139,6 +134,8 @@ store::MailboxId folder_for(store::Edit& edit, store::Account& account, const st
   if (const auto found = account.find_mailbox(name)) return found->id;
   auto made = edit.create_mailbox(name, "");
   if (!made) throw CommandFailed(made.error().message);
+  // Many mail programs show what is subscribed only. A full list of subscriptions keeps no mail away.
+  std::ignore = edit.subscribe(name, true);
   return *made;
 }
 
@@ -148,7 +145,7 @@ size_t copy_folder(Context& context, store::Account& from, const store::Mailbox&
   while (!uids.empty()) {
     const store::UidRanges some = take_some(uids, kCopiedTogether);
     store::Edit edit(to);
-    auto done = edit.copy_from(from, mailbox.id, some, folder_for(edit, to, name), 0, ~uint64_t{0});
+    auto done = edit.copy_from(from, mailbox.id, some, folder_for(edit, to, name), 0, ~store::Flags::kDeleted);
     if (!done) throw CommandFailed(done.error().message);
     edit.commit_flushed();
     copied += store::count(done->to);
@@ -182,10 +179,10 @@ void add_messages(Context& context, const store::AccountInfo& info, const Source
     return context.print(folders, {{"folder", "FOLDER"}, {"messages", "MESSAGES"}}, "Nothing in that backup fits.");
   }
   if (copied == 0) throw CommandFailed("Nothing in that backup fits; --list shows its folders.");
-  context.result({{"address", info.address}, {"backup", source.folder}, {"restored", copied}, {"folders", folders}},
-                 fmt::format("{} message{} of {} as of {} restored into {}.", copied, copied == 1 ? "" : "s",
-                             info.address, format_time(source.manifest.begun),
-                             options.to.empty() ? std::string(kRestored) + "..." : options.to));
+  context.result(
+      {{"address", info.address}, {"backup", source.folder}, {"restored", copied}, {"folders", folders}},
+      fmt::format("{} message{} of {} as of {} put into {}.", copied, copied == 1 ? "" : "s", info.address,
+                  format_time(source.manifest.begun), options.to.empty() ? "folders below Restored" : options.to));
 }
 
 }  // namespace
@@ -201,8 +198,6 @@ std::vector<net::PidFile> keep_daemons_out(Context& context) {
 void restore_from_backup(Context& context, const RestoreOptions& options) {
   const Source source = find_source(context, options);
   if (options.all) return restore_all(context, source);
-  if (options.uid != 0 && options.folder.empty())
-    throw CommandFailed("A UID belongs to a folder: name it with --folder.", kUsage);
   const store::AccountInfo info = context.account(options.address);
   const store::Scratch scratch(fmt::format("{}/restore.scratch.{}", context.state_folder(), ::getpid()));
   const std::string path = path_in_backup(context, source, info.address, scratch.path);

@@ -7,6 +7,7 @@
 #include "mailctl/commands.h"
 #include "mailctl/help.h"
 #include "store/sqlite.h"
+#include "store/wal_vfs.h"
 
 namespace postrider::mailctl {
 namespace {
@@ -43,6 +44,14 @@ constexpr const char* kExamples =
 std::string explain_storage(const store::SqliteError& error) {
   if (error.is_full()) return fmt::format("The disk is full: {}. Make room and try again.", error.what());
   if (error.is_busy()) return fmt::format("Somebody else keeps the database locked: {}. Try again.", error.what());
+  if (store::is_wal_lost(error)) {
+    return fmt::format(
+        "Somebody deleted the log of a file that is in use (its name ends in -wal): {}. What was in it the daemons "
+        "still "
+        "have, and put into the file within a minute. Try again then. If that is no better, restart both daemons: "
+        "they do the same when they end. Do not kill them.",
+        error.what());
+  }
   if (error.is_corrupt()) {
     return fmt::format(
         "The database is damaged: {}. `mailctl recover ADDRESS` brings back what can be read of an "

@@ -17,7 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kGap = 20'000;         // of modseqs, message ids and UIDs that may have been given out and forgotten
+constexpr int64_t kGap =
+    20'000;  // of modseqs, message ids, UIDs and UIDVALIDITYs that may have been given out and forgotten
 constexpr size_t kRebuiltTogether = 50;  // messages in one change
 constexpr std::string_view kNoHead = "Subject: (the beginning of this message is lost)\r\n\r\n";
 
@@ -297,7 +298,7 @@ ModSeq make_empty_account(const std::string& target, AccountId id, ModSeq flushe
   const Scratch scratch(target + ".scratch");
   const std::string fresh = fmt::format("{}/{}.db", scratch.path, id);
   { Account made(fresh, id, OpenMode::create, clock); }
-  const ModSeq modseq = number_anew(fresh, id, flushed, clock);
+  const ModSeq modseq = number_anew(fresh, id, {flushed, 0}, clock);
   fs::rename(fresh, target);
   return modseq;
 }
@@ -339,12 +340,13 @@ std::string find_damage(const std::string& path) {
   return wrong;
 }
 
-ModSeq number_anew(const std::string& path, AccountId id, ModSeq at_least, const Clock& clock) {
+ModSeq number_anew(const std::string& path, AccountId id, const GivenOut& given_out, const Clock& clock) {
   { Account migrated(path, id, OpenMode::must_exist, clock); }
   Database database(path, OpenMode::must_exist, Sync::full);
   {
     Transaction transaction(database);
-    begin_anew(database, at_least, clock.unix_time());
+    const int64_t taken = given_out.uid_validity;
+    begin_anew(database, given_out.modseq, std::max(clock.unix_time(), taken == 0 ? 0 : taken + kGap));
     transaction.commit();
   }
   const ModSeq modseq = read_number(database, "SELECT modseq FROM state");

@@ -45,9 +45,15 @@ bool is_older_than_flushed(const std::string& path);
 /// What is wrong with an account's file, in words; empty: nothing. Reads all of it, and changes nothing.
 std::string find_damage(const std::string& path);
 
-/// For a whole file that is older than what clients have seen: every mailbox gets a new UIDVALIDITY, and modseqs go on
-/// from above at_least. In one transaction, flushed and in the file itself, whose log is empty after it. Gives the new
-/// modseq. at_least may be 0.
-ModSeq number_anew(const std::string& path, AccountId id, ModSeq at_least, const Clock& clock);
+/// What a file had given out when it was last looked at; more may have been since.
+struct GivenOut {
+  ModSeq modseq = 0;
+  int64_t uid_validity = 0;
+};
+
+/// For a whole file that is older than what clients have seen: every mailbox gets a new UIDVALIDITY, which like the
+/// modseqs from now on is above what another file in its place has given out. In one transaction, flushed and in the
+/// file itself, whose log is empty after it. Gives the new modseq.
+ModSeq number_anew(const std::string& path, AccountId id, const GivenOut& given_out, const Clock& clock);
 
 }  // namespace postrider::store

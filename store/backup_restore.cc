@@ -42,6 +42,19 @@ void take(const std::string& folder, const Manifest& manifest, const std::string
   if (::chmod(to.c_str(), found->second.mode) != 0) throw std::system_error(errno, std::generic_category(), to);
 }
 
+/// The newest UIDVALIDITY of the file that is there; 0: there is none, or it cannot be read. Two files that take each
+/// other's place within a second would have the same one otherwise, and each give the same UIDs to its own messages.
+int64_t last_uid_validity(const std::string& path) {
+  if (identity_of(path) == 0) return 0;
+  try {
+    Database database(path, OpenMode::must_exist, Sync::normal);
+    Rows rows(database.prepare("SELECT uid_validity FROM state"));
+    return rows.next() ? rows->integer(0) : 0;
+  } catch (const SqliteError&) {
+    return 0;
+  }
+}
+
 /// The account of accounts/xx/ID.db; 0 for any other path.
 AccountId account_of(std::string_view path) {
   if (!path.starts_with("accounts/") || !path.ends_with(".db")) return 0;
@@ -86,7 +99,7 @@ void restore_state(const std::string& folder, const Manifest& manifest, const st
     const std::string to = state + '/' + path;
     make_folders(fs::path(to).parent_path());
     take(folder, manifest, path, to);
-    if (const AccountId id = account_of(path); id != 0) number_anew(to, id, 0, clock);
+    if (const AccountId id = account_of(path); id != 0) number_anew(to, id, {}, clock);
   }
   make_folders(state + "/spool");
   flush_file_system(state);
@@ -107,7 +120,7 @@ std::string replace_account(const std::string& folder, const Manifest& manifest,
   const std::string fresh = fmt::format("{}/{}.db", scratch.path, id);
   take(folder, manifest, source, fresh);
   AccountFile file(path);
-  const ModSeq modseq = number_anew(fresh, id, file.flushed(), clock);
+  const ModSeq modseq = number_anew(fresh, id, {file.flushed(), last_uid_validity(path)}, clock);
   const WriterLock lock(file.lock_file());
   std::string kept;
   // What was written up to now counts for the numbers too.

@@ -1,5 +1,6 @@
 // What was expunged: kept as tombstones with their messages, shown in a mailbox of its own where that is wanted,
 // brought back, and in the end forgotten.
+#include <tuple>
 #include <unordered_set>
 
 #include "store/edit_internal.h"
@@ -95,7 +96,11 @@ StoreResult<MailboxId> Edit::place_of(MailboxId mailbox) {
     Rows taken(account_.database_.prepare("SELECT 1 FROM mailbox WHERE gone = 0 AND special_use = ?1").bind(use));
     if (taken.next()) use.clear();
   }
-  return create_mailbox(name, use);
+  auto made = create_mailbox(name, use);
+  if (!made) return made;
+  // Many mail programs show what is subscribed only. A full list of subscriptions keeps no mail away.
+  std::ignore = subscribe(name, true);
+  return made;
 }
 
 StoreResult<size_t> Edit::restore(const std::vector<int64_t>& kept, std::optional<MailboxId> to) {

@@ -216,8 +216,29 @@ Database::Database(const std::string& path, OpenMode mode, Sync sync) : path_(pa
   }
 }
 
+namespace {
+
+bool file_says(sqlite3* db, int control) {
+  int yes = 0;
+  return sqlite3_file_control(db, "main", control, &yes) == SQLITE_OK && yes != 0;
+}
+
+/// A log that was deleted goes with the last handle that has it open: first the file itself gets all that is in it.
+void save_log(sqlite3* db, const std::string& path) {
+  if (!file_says(db, kWalHasMoved) || file_says(db, SQLITE_FCNTL_HAS_MOVED)) return;
+  const int code = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+  if (code == SQLITE_OK) {
+    log_warn("deleted_log_saved", {{"file", path}, {"advice", "leave the files beside a database alone"}});
+  } else if (code != SQLITE_IOERR) {  // another handle has done it, and a new log is in use
+    log_error("deleted_log_not_saved", {{"file", path}, {"reason", sqlite3_errmsg(db)}});
+  }
+}
+
+}  // namespace
+
 Database::~Database() {
   cache_.clear();
+  save_log(db_, path_);
   sqlite3_close_v2(db_);
 }
 
@@ -345,8 +366,7 @@ std::string check_file(const std::string& path) {
 }
 
 bool Database::has_moved() {
-  int moved = 0;
-  return sqlite3_file_control(db_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0;
+  return file_says(db_, SQLITE_FCNTL_HAS_MOVED) || file_says(db_, kWalHasMoved);
 }
 
 Transaction::Transaction(Database& database) : database_(database) {

@@ -1,6 +1,7 @@
 #include "store/wal_vfs.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -47,8 +48,20 @@ struct File {
   sqlite3_int64 end;     // of what was written last
   bool commits;          // the frame that is being written ends a transaction
   sqlite3_int64 room;    // the size of the file when this handle last looked: others make it longer
+  const char* name;      // of a WAL
+  ino_t identity;        // of a WAL, as it was opened
 
   sqlite3_file* system() { return reinterpret_cast<sqlite3_file*>(this + 1); }
+
+  bool has_moved() const {
+    struct stat facts {};
+    return ::stat(name, &facts) != 0 || facts.st_ino != identity;
+  }
+  /// Somebody writes to another WAL of that name: what is shared of the log is about that one.
+  bool is_replaced() const {
+    struct stat facts {};
+    return ::stat(name, &facts) == 0 && facts.st_ino != identity && facts.st_size > 0;
+  }
 
   int put(std::string_view data, sqlite3_int64 at) {
     make_room(at + static_cast<sqlite3_int64>(data.size()));
@@ -143,11 +156,24 @@ int truncate_wal(sqlite3_file* file, sqlite3_int64 size) {
 }
 
 /// Who lets go of the writer's lock has nothing left to write: others may write the same frames from now on. What is
-/// gathered here then was rolled back.
+/// gathered here then was rolled back. Who has a WAL that was deleted may write, and empty it into the database, only
+/// until somebody writes to a new one.
 int lock_shared(sqlite3_file* file, int first, int count, int flags) {
+  const auto own = Own<&sqlite3_io_methods::xShmLock>::call;
   File* wal = self(file).other;
-  if (wal != nullptr && first == kWriterLock && (flags & SQLITE_SHM_UNLOCK) != 0) wal->forget();
-  return Own<&sqlite3_io_methods::xShmLock>::call(file, first, count, flags);
+  if (wal == nullptr || first != kWriterLock) return own(file, first, count, flags);
+  if ((flags & SQLITE_SHM_UNLOCK) != 0) wal->forget();
+  const int code = own(file, first, count, flags);
+  if (code != SQLITE_OK || (flags & SQLITE_SHM_LOCK) == 0 || !wal->is_replaced()) return code;
+  own(file, first, count, (flags & ~SQLITE_SHM_LOCK) | SQLITE_SHM_UNLOCK);
+  return SQLITE_IOERR;
+}
+
+int control(sqlite3_file* file, int what, void* answer) {
+  if (what != kWalHasMoved) return Own<&sqlite3_io_methods::xFileControl>::call(file, what, answer);
+  const File* wal = self(file).other;
+  *static_cast<int*>(answer) = wal != nullptr && wal->has_moved() ? 1 : 0;
+  return SQLITE_OK;
 }
 
 using Methods = sqlite3_io_methods;
@@ -163,7 +189,7 @@ constexpr Methods kDatabaseMethods = {
     .xLock = Own<&Methods::xLock>::call,
     .xUnlock = Own<&Methods::xUnlock>::call,
     .xCheckReservedLock = Own<&Methods::xCheckReservedLock>::call,
-    .xFileControl = Own<&Methods::xFileControl>::call,
+    .xFileControl = control,
     .xSectorSize = Own<&Methods::xSectorSize>::call,
     .xDeviceCharacteristics = Own<&Methods::xDeviceCharacteristics>::call,
     .xShmMap = Own<&Methods::xShmMap>::call,
@@ -211,11 +237,18 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int
   if (is_wal) {
     opened->other = &self(sqlite3_database_file_object(name));
     opened->other->other = opened;
+    struct stat facts {};
+    opened->name = name;  // SQLite keeps it as long as the file is open
+    opened->identity = ::stat(name, &facts) == 0 ? facts.st_ino : 0;
   }
   return SQLITE_OK;
 }
 
 }  // namespace
+
+bool is_wal_lost(const SqliteError& error) {
+  return error.code() == SQLITE_IOERR_SHORT_READ;
+}
 
 const char* wal_vfs() {
   static sqlite3_vfs vfs = [] {

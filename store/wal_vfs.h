@@ -11,6 +11,15 @@
 
 namespace postrider::store {
 
+class SqliteError;
+
+/// A file control (sqlite3_file_control), with an int for the answer: whether the name of the WAL leads to another file
+/// than the one that is open, or to none. What it holds is then to be seen through handles that have it open alone.
+constexpr int kWalHasMoved = 0x706f'7374;
+
+/// What others meet with then: the WAL has less than what all share of it says.
+bool is_wal_lost(const SqliteError& error);
+
 constexpr size_t kMaxGatheredFrames = 96 << 10;  // octets; SQLite writes less than 128 KiB at a time
 
 /// Registers the layer with SQLite, once. Returns the name to open files with. Throws SqliteError.

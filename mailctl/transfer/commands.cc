@@ -66,9 +66,11 @@ void add_transfer_commands(CLI::App& app, Context& context) {
       "The same command again goes on where it ended, and takes over what came since: the account remembers for 90 "
       "days what was imported, even where it was moved or removed since. Flags that changed since are not taken over. "
       "What is no message is passed over and told, and the exit status is 1.\n\n"
-      "Passwords go over TLS only, and the server's certificate must be good, unless the server is on this machine.",
+      "At a terminal the password is asked for and not shown. It goes over TLS only, and the server's certificate must "
+      "be good, unless the server is on this machine.",
       "  mailctl import --maildir /home/alice/Maildir alice@example.org\n"
       "  mailctl import --mbox /srv/old/archive.mbox --into Archive alice@example.org\n"
+      "  mailctl import --imap imap.example.net --user alice alice@example.org\n"
       "  printf '%s\\n' \"$PASSWORD\" | mailctl import --imap imap.example.net --user alice --password-stdin "
       "alice@example.org\n");
   command->add_option("ADDRESS", in->address, "The account's address.")->required();
@@ -81,7 +83,9 @@ void add_transfer_commands(CLI::App& app, Context& context) {
                           ->excludes(maildir)
                           ->excludes(mbox);
   command->add_option("--user", in->user, "The name to log in with there.")->type_name("NAME")->needs(imap);
-  command->add_flag("--password-stdin", in->password_stdin, "The first line of standard input is the password there.")
+  command
+      ->add_flag("--password-stdin", in->password_stdin,
+                 "The first line of standard input is the password there. At a terminal it is asked for without this.")
       ->needs(imap);
   CLI::Option* starttls = command->add_flag("--starttls", in->starttls, "TLS by STARTTLS.")->needs(imap);
   command->add_flag("--no-tls", in->no_tls, "No TLS: only to this machine.")->needs(imap)->excludes(starttls);

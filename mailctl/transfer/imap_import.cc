@@ -138,11 +138,13 @@ class ImapImport {
 }  // namespace
 
 void import_imap(Context& context, const TransferOptions& options, Importer& importer) {
-  if (options.user.empty() || !options.password_stdin)
-    throw CommandFailed("Say who logs in there: --user NAME --password-stdin.", kUsage);
+  if (options.user.empty()) throw CommandFailed("Say who logs in there: --user NAME.", kUsage);
+  if (!options.password_stdin && !context.at_terminal())
+    throw CommandFailed("Say where the password there comes from: --password-stdin, or start it at a terminal.",
+                        kUsage);
   RemoteServer server = parse_server(options.imap, options.starttls, options.no_tls);
   server.any_certificate = options.insecure;
-  const std::string password = context.read_password(fmt::format("{} at {}", options.user, server.host));
+  const std::string password = context.read_known_password(fmt::format("{} at {}", options.user, server.host));
   ImapConnection connection(server, [&] { return importer.spool(); });
   connection.log_in(options.user, password);
   ImapImport(connection, server.host + '\n' + options.user, options, importer).run();

@@ -5,15 +5,17 @@ import imaplib
 import json
 import mailbox
 import os
+import pty
 import pwd
 import socket
 import subprocess
+import termios
 import threading
 import time
 import unittest
 
 import support
-from support import ALICE, BOB, PASSWORD, ok
+from support import ALICE, BOB, PASSWORD, ok, wait_until
 
 MESSAGE = b"From: a@elsewhere.test\nSubject: %s\nMessage-ID: <%s@test>\n\nhello\nFrom here\n"
 
@@ -268,6 +270,37 @@ class TransferTest(support.ServerTest):
             result = self.transfer(*arguments, stdin=PASSWORD + "\n", account=user)
             self.assertTrue(result["complete"])
         self.wait_for_mail("over TLS", user)
+
+    def test_the_password_there_is_asked_for_once_and_not_shown(self):
+        user = self.add_account("asked@example.test")
+        self.server.deliver(ALICE, "asked for")
+        self.wait_for_mail("asked for", ALICE)
+        source = ("import", "--imap", f"127.0.0.1:{self.server.ports['imaps']}", "--insecure")
+        command = [os.path.join(support.PROGRAMS, "mailctl/mailctl"), "--config",
+                   os.path.join(self.server.folder, "config.toml"), *source, "--user", ALICE, user]
+        keyboard, terminal = pty.openpty()
+        with subprocess.Popen(command, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+            question = f"Password of {ALICE} at 127.0.0.1: ".encode()
+            self.assertEqual(question, running.stderr.read(len(question)))
+            # What is typed before the terminal is told not to show it would be shown, and forgotten.
+            wait_until(lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO, "a terminal that shows nothing")
+            os.write(keyboard, PASSWORD.encode() + b"\n")
+            out, error = running.communicate(timeout=support.PATIENCE)
+        os.close(terminal)
+        self.assertEqual(0, running.returncode, error)
+        self.assertNotIn(PASSWORD.encode(), out + error)
+        with contextlib.suppress(OSError):  # nobody has the other end open
+            self.assertNotIn(PASSWORD.encode(), os.read(keyboard, 10_000))
+        os.close(keyboard)
+        self.wait_for_mail("asked for", user)
+        for options, given, status, sentence in (
+                ((), "", 2, "Say who logs in there: --user NAME."),
+                (("--user", ALICE), "", 2, "Say where the password there comes from: --password-stdin"),
+                (("--user", ALICE, "--password-stdin"), "", 1, f"No password of {ALICE} at 127.0.0.1 was given"),
+                (("--user", ALICE, "--password-stdin"), "x" * 5_000, 1, "is longer than")):
+            refused = self.server.mailctl(*source, *options, user, stdin=given, check=False)
+            self.assertEqual(status, refused.returncode, refused.stderr)
+            self.assertIn(sentence, refused.stderr)
 
 
 if __name__ == "__main__":

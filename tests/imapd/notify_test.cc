@@ -43,6 +43,34 @@ TEST(Notify, TellsOfTheSelectedMailboxAtOnce) {
   )");
 }
 
+// RFC 5465, 5: what a client did itself it is not told.
+TEST(Notify, TellsASessionNothingOfWhatItDoesItself) {
+  Transcript t;
+  t.play(R"(
+    A> a NOTIFY SET (personal (MailboxName SubscriptionChange))
+    A< a OK ...
+    A> b CREATE Mine
+    A< b OK ...
+    A> c SUBSCRIBE Mine
+    A< c OK ...
+    A> d RENAME Mine Ours
+    A< d OK ...
+    B> a CREATE Theirs
+    B<* a OK ...
+    A< * LIST (\HasNoChildren) "/" Theirs
+    A> e DELETE Ours
+    A< e OK ...
+    A> f CREATE Theirs/Below
+    A< f OK ...
+    B> b DELETE Theirs/Below
+    B<* b OK ...
+    A< * LIST (\NonExistent) "/" Theirs/Below
+    A< * LIST (\HasNoChildren) "/" Theirs
+    A> g NOOP
+    A< g OK ...
+  )");
+}
+
 TEST(Notify, DelaysExpungesWhereThatIsAskedFor) {
   Transcript t;
   for (int i = 0; i < 2; ++i) t.deliver("INBOX", kMessage);

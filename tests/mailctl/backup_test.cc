@@ -90,7 +90,8 @@ TEST_F(BackupCommandTest, FoldersAndMessagesComeBackBesideWhatIsThere) {
 TEST_F(BackupCommandTest, SaysWhatItDoesNotHave) {
   EXPECT_THAT(refused({"restore", "--from", target_, kAlice}), HasSubstr("no backup"));
   done({"backup", target_});
-  EXPECT_THAT(refused({"restore", "--from", target_, "--before", "1h", kAlice}), HasSubstr("of that age"));
+  EXPECT_THAT(refused({"restore", "--from", target_, "--before", "1h", kAlice}),
+              HasSubstr("no backup from more than 1h ago"));
   EXPECT_THAT(refused({"restore", "--from", target_, "--message-id", "none", kAlice}), HasSubstr("--list"));
   EXPECT_THAT(refused({"restore", "--from", target_}, kUsage), HasSubstr("--all"));
   EXPECT_THAT(refused({"restore", "--from", target_, "--uid", "1", kAlice}, kUsage), HasSubstr("--folder"));
@@ -137,6 +138,19 @@ TEST_F(BackupCommandTest, RecoversWhatIsLeft) {
   EXPECT_TRUE(fs::exists(answer["read"].get<std::string>())) << "the damaged file stays";
   EXPECT_EQ(messages("INBOX"), 2U);
   EXPECT_THAT(done({"audit", "--files"}), HasSubstr("Everything adds up"));
+}
+
+TEST_F(BackupCommandTest, ALogThatWasDeletedUnderADaemonIsNoDamage) {
+  accounts_.open(1);  // as a daemon does, which has it open from here on
+  ASSERT_TRUE(fs::remove(path() + "-wal"));
+  EXPECT_THAT(refused({"recover", kAlice}), HasSubstr("Somebody deleted the log"));
+  EXPECT_FALSE(store::is_set_aside(path()));
+  EXPECT_EQ(messages("INBOX"), 2U) << "the daemon lacks nothing, and has put it into the file";
+  EXPECT_THAT(done({"recover", kAlice}), HasSubstr("nothing to recover"));
+  append("INBOX", "late", "<4@example.net>");
+  accounts_.forget(1);
+  EXPECT_THAT(done({"audit", "--files"}), HasSubstr("Everything adds up"));
+  EXPECT_EQ(messages("INBOX"), 3U);
 }
 
 TEST_F(BackupCommandTest, AnAccountOfWhichNothingIsLeftBeginsAnew) {

@@ -62,6 +62,25 @@ TEST_F(RestoreTest, RestoresWhatFits) {
   EXPECT_THAT(refused({"restore", "alice@example.test"}), HasSubstr("--list"));
 }
 
+TEST_F(RestoreTest, TimesSayHowLongAgoItWasRemoved) {
+  ManualClock then(clock_.unix_time() - 3 * 3600);
+  {
+    store::Accounts earlier(state_, 1, then);
+    auto account = earlier.open(1);
+    append(*account, "Drafts", "Early");
+    store::Edit edit(*account);
+    edit.remove(account->find_mailbox("Drafts")->id, {{1, 1}});
+    edit.commit_flushed();
+  }
+  const auto listed = [&](const char* option, const char* age) {
+    return json({"restore", "--list", option, age, "alice@example.test"}).size();
+  };
+  EXPECT_EQ(listed("--since", "4h"), 4U);
+  EXPECT_EQ(listed("--since", "2h"), 3U);
+  EXPECT_EQ(listed("--until", "2h"), 1U);
+  EXPECT_EQ(listed("--until", "4h"), 0U);
+}
+
 TEST_F(RestoreTest, SaysWhatItDoesNotUnderstand) {
   EXPECT_THAT(refused({"restore", "--until", "1h", "alice@example.test"}), HasSubstr("--list"));
   EXPECT_THAT(refused({"restore", "--since", "yesterday", "alice@example.test"}, kUsage), HasSubstr("2h"));

@@ -280,6 +280,9 @@ TEST_F(BackupTest, AnAccountBecomesWhatItWasWhileItIsOpen) {
   append(alice, "third");
   accounts.forget(alice);
   EXPECT_EQ(subjects(state.path(), alice), (std::set<std::string>{"first", "third"})) << "it is no damage";
+  // Within the same second: the UID of the third means nothing else.
+  replace_account(made, manifest(made), account_path(alice), path, alice, clock);
+  EXPECT_GT(accounts.open(alice)->find_mailbox("INBOX")->uid_validity, after->uid_validity);
 }
 
 }  // namespace

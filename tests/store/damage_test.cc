@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 
 #include "store/account_recover.h"
+#include "store/wal_vfs.h"
 #include "temp_state.h"
 
 namespace postrider::store {
@@ -271,6 +273,85 @@ TEST_F(DamageTest, DamageThatIsMetWhileItIsUsedSetsTheFileAside) {
     EXPECT_TRUE(error.is_corrupt());
     EXPECT_THAT(error.what(), HasSubstr("mailctl recover"));
   }
+}
+
+/// What the background thread does within a minute.
+void look_after(Accounts& accounts, ManualClock& clock) {
+  for (int second = 0; second < 60; ++second) {
+    clock.advance(Seconds(1));
+    for (AccountId id : accounts.take_grown()) accounts.open(id)->checkpoint();
+  }
+}
+
+/// Deletes what lies beside the file, as a person does who thinks that it is in the way.
+void delete_log(const std::string& path) {
+  EXPECT_TRUE(fs::remove(path + "-wal"));
+}
+
+TEST_F(DamageTest, ALogThatIsDeletedUnderARunningDaemonIsPutIntoTheFile) {
+  const uint64_t size = fs::file_size(path());
+  ASSERT_GT(fs::file_size(path() + "-wal"), size) << "what is to be lost";
+  delete_log(path());
+  Accounts other(state.path(), 4, clock);
+  try {
+    read(kAlice, other);
+    ADD_FAILURE() << "it cannot know what was in the log";
+  } catch (const SqliteError& error) {
+    EXPECT_TRUE(is_wal_lost(error)) << error.what();
+    EXPECT_FALSE(error.is_corrupt()) << "nothing is set aside: somebody still has it";
+  }
+  EXPECT_THROW(find_damage(path()), SqliteError);
+  look_after(accounts, clock);
+  EXPECT_EQ(find_damage(path()), "");
+  EXPECT_EQ(read(kAlice, other).size(), size_t{kMessages});
+  // It is an account as before, for those who had it open too.
+  {
+    auto account = accounts.open(kAlice);
+    Edit edit(*account);
+    ASSERT_TRUE(
+        edit.append(account->find_mailbox("INBOX")->id, state.message(simple_message("new")), "", Flags(), 1, 0, 0));
+    edit.commit_flushed();
+  }
+  other.forget(kAlice);
+  close();
+  Accounts fresh(state.path(), 4, clock);
+  EXPECT_EQ(read(kAlice, fresh).size(), size_t{kMessages} + 1);
+  EXPECT_EQ(find_damage(path()), "");
+}
+
+TEST_F(DamageTest, ALogThatIsDeletedIsPutIntoTheFileWhenADaemonEnds) {
+  delete_log(path());
+  fs::remove(path() + "-shm");
+  close();
+  Accounts fresh(state.path(), 4, clock);
+  EXPECT_EQ(read(kAlice, fresh).size(), size_t{kMessages});
+  EXPECT_EQ(find_damage(path()), "");
+}
+
+TEST_F(DamageTest, WhoHasADeletedLogOpenWritesNothingMore) {
+  std::optional<Accounts::Lease> used(accounts.open(kAlice));  // by a session, for as long as all of this takes
+  accounts.open(kAlice);                                       // an idle one beside it
+  delete_log(path());
+  EXPECT_THROW(Edit{**used}, SqliteError);
+  look_after(accounts, clock);
+  Accounts other(state.path(), 4, clock);
+  auto append = [&] {
+    auto account = other.open(kAlice);
+    Edit edit(*account);
+    ASSERT_TRUE(
+        edit.append(account->find_mailbox("INBOX")->id, state.message(simple_message("new")), "", Flags(), 1, 0, 0));
+    edit.commit_flushed();
+  };
+  append();
+  EXPECT_THROW(Edit{**used}, SqliteError);
+  used.reset();
+  look_after(accounts, clock);  // knows nothing of the new log, and leaves it alone
+  append();
+  other.forget(kAlice);
+  Accounts fresh(state.path(), 4, clock);
+  EXPECT_EQ(read(kAlice, fresh).size(), size_t{kMessages} + 1) << "both new ones have one subject";
+  EXPECT_EQ(fresh.open(kAlice)->used_messages(), size_t{kMessages} + 2);
+  EXPECT_EQ(find_damage(path()), "");
 }
 
 TEST_F(DamageTest, NobodyWritesToAFileThatWasSetAside) {
