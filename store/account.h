@@ -219,7 +219,7 @@ class Account {
   ino_t file_identity() const { return identity_; }
   /// The file is not what it should be; the handle is of no more use.
   bool damaged() const { return database_.damaged(); }
-  /// Another file has taken its place, or none.
+  /// Another file has taken its place or that of its log, or none.
   bool has_moved() { return database_.has_moved(); }
   void checkpoint() { database_.checkpoint(); }
   int64_t data_version() { return database_.data_version(); }

@@ -45,7 +45,7 @@ class Accounts {
   void forget(AccountId id);
   /// Where an account's file lies: accounts/xx/ID.db.
   std::string path_of(AccountId id) const;
-  /// Accounts whose log has grown enough to be checkpointed, each named once; for the background thread.
+  /// Accounts whose log has grown enough for a checkpoint or was deleted, each once; for the background thread.
   std::vector<AccountId> take_grown();
 
  private:

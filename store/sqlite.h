@@ -147,7 +147,7 @@ class Database {
   const std::string& path() const { return path_; }
   /// SQLite found it to be damaged, at any time since it was opened.
   bool damaged() const { return damaged_; }
-  /// Another file has its name now, or none.
+  /// Another file has its name now, or that of its log, or none has.
   bool has_moved();
 
  private:
