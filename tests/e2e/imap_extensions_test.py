@@ -128,7 +128,7 @@ class ExtensionsTest(support.ServerTest):
         wire.send(b"\r\n")
         self.assertIn(b" BAD ", wire.line())
         self.assertTrue(wire.command("NOOP")[-1].endswith(b"Done."))
-        self.assertLess(self.resident() - before, 64 + support.KEPT_MEMORY << 10, "KiB")
+        self.assertLess(self.resident() - before, (64 + support.KEPT_MEMORY) << 10, "KiB")
 
     def test_compressed_octets_that_become_nothing_hold_nobody_up(self):
         wire = self.wire(user=ALICE)
