@@ -65,7 +65,7 @@ TEST_F(HintTest, WithoutMemoryAHintIsLostAndTheNextIsNot) {
   out_of_memory = false;
   sender.send(Hint{2, 1, 1});
   run_until([&] { return !got.empty(); });
-  EXPECT_EQ(got.back().account, 2);
+  EXPECT_EQ(got.front().account, 2);
 }
 
 TEST_F(HintTest, AReceiverThatComesLaterIsHeard) {
