@@ -77,9 +77,8 @@ void ImapWorld::open_directory() {
 void ImapWorld::make_accounts() {
   directory_->with([this](store::Directory& directory) {
     must(directory.add_domain("example.test").has_value(), "a domain");
-    const auto record = cheap_password("secret");
-    alice_ = directory.add_account("alice@example.test", record)->id;
-    bob_ = directory.add_account("bob@example.test", record)->id;
+    alice_ = directory.add_account("alice@example.test", cheap_password("secret"))->id;
+    bob_ = directory.add_account("bob@example.test", cheap_password("known to nobody"))->id;
     must(directory.set_quota("alice@example.test", 1'000'000).has_value(), "a quota");
     directory.note_sharing(bob_, alice_);
   });
