@@ -151,6 +151,7 @@ void append_status(std::string& out, unsigned items, const StatusValues& values)
 
 void append_text(std::string& out, std::string_view text) {
   if (text.empty()) out += "Done.";
+  if (text.starts_with('[')) out.push_back(' ');
   for (char c : text) out.push_back(is_ctl(c) || is_8bit(c) ? '?' : c);
 }
 

@@ -53,6 +53,7 @@ TEST(Writer, WritesOnlyTheStatusItemsAskedFor) {
 
 TEST(Writer, KeepsTextOnOneLine) {
   EXPECT_EQ(written(append_text, "a\r\nb \xc3"), "a??b ?");
+  EXPECT_EQ(written(append_text, "[a"), " [a") << "no response code";
 }
 
 }  // namespace
