@@ -135,8 +135,12 @@ void LocalDelivery::stop() {
 
 void LocalDelivery::push(std::vector<Delivery> deliveries) {
   queue_.push(deliveries);
-  { std::lock_guard lock(mutex_); }  // the flusher is before its look at the queue, or waits: it does not miss this
-  flusher_wake_.notify_one();
+  bool sleeps = false;
+  {
+    std::lock_guard lock(mutex_);  // the flusher is before its look at the queue, or sleeps: it does not miss this
+    sleeps = flusher_sleeps_;
+  }
+  if (sleeps) flusher_wake_.notify_one();
 }
 
 // --- deliverers
@@ -278,7 +282,7 @@ void LocalDelivery::finish(store::AccountId account, std::span<const Delivery> d
   unflushed_ += written.size();
   auto& dirty = dirty_[account];
   std::move(written.begin(), written.end(), std::back_inserter(dirty));
-  if (before == 0 || (before < kFlushCount && unflushed_ >= kFlushCount)) flusher_wake_.notify_one();
+  if (flusher_sleeps_ || (before < kFlushCount && unflushed_ >= kFlushCount)) flusher_wake_.notify_one();
 }
 
 // --- the flusher
@@ -287,7 +291,9 @@ void LocalDelivery::run_flusher() {
   set_thread_priority(Priority::delivery);
   std::unique_lock lock(mutex_);
   for (;;) {
+    flusher_sleeps_ = true;
     flusher_wake_.wait(lock, [this] { return stopping_ || unflushed_ > 0 || !queue_.is_idle(); });
+    flusher_sleeps_ = false;
     auto end = std::chrono::steady_clock::now() + kFlushInterval;
     while (!stopping_ && unflushed_ < kFlushCount && std::chrono::steady_clock::now() < end) {
       flusher_wake_.wait_until(lock, std::min(end, std::chrono::steady_clock::now() + kStuckWait));

@@ -88,6 +88,7 @@ class LocalDelivery {
   size_t unflushed_ = 0;  // in dirty_ and in what the flusher has taken
   bool no_more_threads_ = true;
   bool stopping_ = false;
+  bool flusher_sleeps_ = false;  // until there is something to do
 
   std::mutex info_mutex_;
   uint64_t info_version_ = 1;  // odd: nothing is known yet

@@ -17,6 +17,8 @@ namespace {
 constexpr std::chrono::minutes kMaxSleep{10};
 // How long updates wait after the disk refused them.
 constexpr std::chrono::seconds kTroublePause{1};
+// How long updates wait for others, and for a message to be committed with.
+constexpr std::chrono::milliseconds kGatherUpdates{5};
 // A transaction that takes longer is trouble; one that failed is so for a while.
 constexpr std::chrono::seconds kSlowCommit{30};
 constexpr std::chrono::seconds kFailureRemembered{60};
@@ -167,13 +169,18 @@ void QueueRunner::hand_in(Pending pending) {
 }
 
 void QueueRunner::settled(Settlement settlement) {
-  std::lock_guard lock(mutex_);
-  if (settlement.reports.empty()) {
-    std::move(settlement.updates.begin(), settlement.updates.end(), std::back_inserter(updates_));
-  } else {
-    reported_.push_back(std::move(settlement));
+  bool first = false;
+  {
+    std::lock_guard lock(mutex_);
+    first = !has_updates();
+    if (first) updates_gathered_ = std::chrono::steady_clock::now() + kGatherUpdates;
+    if (settlement.reports.empty()) {
+      std::move(settlement.updates.begin(), settlement.updates.end(), std::back_inserter(updates_));
+    } else {
+      reported_.push_back(std::move(settlement));
+    }
   }
-  wake_.notify_one();
+  if (first) wake_.notify_one();
 }
 
 void QueueRunner::release(std::string destination) {
@@ -208,30 +215,31 @@ void QueueRunner::run() {
   }
 }
 
+/// Under the mutex: when updates are committed by themselves, if there are any.
+std::optional<QueueRunner::Time> QueueRunner::updates_due() const {
+  if (!has_updates()) return std::nullopt;
+  return stopping_ ? Time() : std::max(updates_gathered_, updates_not_before_);
+}
+
 /// False when all is done and it is time to end.
 bool QueueRunner::wait_for_work(Group& group) {
   std::unique_lock lock(mutex_);
-  auto has_updates = [this] {
-    return (!updates_.empty() || !reported_.empty()) &&
-           (stopping_ || std::chrono::steady_clock::now() >= updates_not_before_);
+  auto ready = [&] {
+    const auto due = updates_due();
+    return stopping_ || poked_ || !pending_.empty() || (due && *due <= std::chrono::steady_clock::now());
   };
-  auto ready = [&] { return stopping_ || poked_ || !pending_.empty() || has_updates(); };
   if (!ready()) {
-    bool waits_for_disk = !updates_.empty() || !reported_.empty();
     lock.unlock();
-    auto deadline = next_wake();
+    const Time next = next_wake();
     lock.lock();
-    if (waits_for_disk && (!deadline || *deadline > updates_not_before_)) deadline = updates_not_before_;
     busy_since_ = Time();
-    if (deadline) {
-      wake_.wait_until(lock, *deadline, ready);
-    } else {
-      wake_.wait(lock, ready);
+    while (!ready() && std::chrono::steady_clock::now() < next) {
+      wake_.wait_until(lock, std::min(next, updates_due().value_or(next)));
     }
   }
   busy_since_ = std::chrono::steady_clock::now();
   poked_ = false;
-  bool with_updates = has_updates();
+  const bool with_updates = has_updates() && (stopping_ || busy_since_ >= updates_not_before_);
   take_group(group);
   if (!with_updates) return !stopping_ || !group.empty();
   size_t limit = pending_.empty() && group.accepted.empty() ? kMaxGroupUpdates * 4 : kMaxGroupUpdates;
@@ -255,7 +263,7 @@ void QueueRunner::take_group(Group& group) {
 }
 
 /// When the next recipient is due that there is room for.
-std::optional<std::chrono::steady_clock::time_point> QueueRunner::next_wake() {
+QueueRunner::Time QueueRunner::next_wake() {
   std::optional<UnixTime> due;
   try {
     if (local_budget_.has_much_room()) due = queue_.next_due(true);

@@ -97,13 +97,17 @@ class QueueRunner final : public Acceptor {
     bool empty() const { return accepted.empty() && reported.empty() && updates.empty(); }
   };
 
+  using Time = std::chrono::steady_clock::time_point;
+
   void hand_in(Pending pending);
+  bool has_updates() const { return !updates_.empty() || !reported_.empty(); }
+  std::optional<Time> updates_due() const;
   void note_trouble(const store::SqliteError& error);
   void note_success();
   void run();
   bool wait_for_work(Group& group);
   void take_group(Group& group);
-  std::optional<std::chrono::steady_clock::time_point> next_wake();
+  Time next_wake();
   void commit(Group group);
   store::Flushed commit_group(Group& group);
   void commit_one_by_one(Group group);
@@ -127,12 +131,12 @@ class QueueRunner final : public Acceptor {
   std::deque<store::RecipientUpdate> updates_;
   std::vector<std::string> released_;
   Seconds history_;
-  std::chrono::steady_clock::time_point updates_not_before_;  // after a failure
+  Time updates_gathered_;    // by then they have waited long enough for others
+  Time updates_not_before_;  // after a failure
   bool poked_ = false;
   bool closed_ = true;
   bool stopping_ = false;
   std::atomic<uint64_t> commits_ = 0;
-  using Time = std::chrono::steady_clock::time_point;
   Time busy_since_;  // when the committer began its round; nothing: it sleeps
   Time failed_at_;   // the last one that failed, unless one has succeeded since
   std::string failure_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "mta/bounce.h"
 #include "mta/metrics.h"
 #include "mta/relay_destination.h"
 
@@ -337,8 +338,31 @@ void RelayQueue::put_off(const Work& work, const Outcome& outcome) {
   settle(work, std::vector<Outcome>(work.recipients.size(), outcome));
 }
 
-/// Settling may read the directory, so a worker thread does it: all that came together at once.
+/// Whether somebody may have to be told what came of it.
+bool RelayQueue::may_be_reported(const Work& work, const std::vector<Outcome>& outcomes) {
+  const store::QueuedMessage& message = work.message->message();
+  auto wants = [&](size_t i) { return wants_report(ReportAction::relayed, message, message.recipients[i]); };
+  return !std::all_of(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) { return outcome.is_success(); }) ||
+         std::any_of(work.recipients.begin(), work.recipients.end(), wants);
+}
+
+void RelayQueue::settle_one(const Work& work, std::vector<Outcome>& outcomes, Settlement& settlement) {
+  const store::QueuedMessage& message = work.message->message();
+  std::vector<Attempted> attempts;
+  for (size_t i = 0; i < work.recipients.size(); ++i) {
+    attempts.push_back({&message.recipients[work.recipients[i]], std::move(outcomes[i])});
+  }
+  settler_.settle(message, attempts, settlement);
+}
+
+/// A report reads the directory, so a worker thread makes it; the others of its kind that came meanwhile go with it.
 void RelayQueue::settle(Work work, std::vector<Outcome> outcomes) {
+  if (!may_be_reported(work, outcomes)) {
+    Settlement settlement;
+    settle_one(work, outcomes, settlement);
+    settled_(std::move(settlement));
+    return;
+  }
   bool first = false;
   {
     std::lock_guard lock(mutex_);
@@ -356,13 +380,8 @@ void RelayQueue::settle_all() {
   }
   Settlement together;
   for (auto& [work, outcomes] : ended) {
-    const store::QueuedMessage& message = work.message->message();
-    std::vector<Attempted> attempts;
-    for (size_t i = 0; i < work.recipients.size(); ++i) {
-      attempts.push_back({&message.recipients[work.recipients[i]], std::move(outcomes[i])});
-    }
     Settlement settlement;
-    settler_.settle(message, attempts, settlement);
+    settle_one(work, outcomes, settlement);
     if (settlement.reports.empty()) {
       together.append(std::move(settlement));
     } else {

@@ -104,6 +104,8 @@ class RelayQueue final : public RemoteDelivery {
   static void remember_domains(const Work& work, std::unordered_set<std::string>& domains);
   void watch_stalls();
   void settle(Work work, std::vector<Outcome> outcomes);
+  static bool may_be_reported(const Work& work, const std::vector<Outcome>& outcomes);
+  void settle_one(const Work& work, std::vector<Outcome>& outcomes, Settlement& settlement);
   void settle_all();
 
   Settler& settler_;
@@ -114,7 +116,7 @@ class RelayQueue final : public RemoteDelivery {
   asio::executor_work_guard<asio::io_context::executor_type> guard_{loop_.get_executor()};
   std::thread thread_;
 
-  // Outcomes on their way to a worker thread.
+  // Outcomes that may be reported, on their way to a worker thread.
   std::mutex mutex_;
   std::vector<std::pair<Work, std::vector<Outcome>>> unsettled_;
 

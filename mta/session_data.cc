@@ -278,6 +278,7 @@ asio::awaitable<void> Session::sign() {
   message->head = transaction.added_fields + transaction.head;
   message->spool = transaction.message->spool();
   message->body_offset = transaction.stored_head;
+  if (service_.signer->adds_nothing(*message)) co_return;
   auto job = [&signer = *service_.signer, message] { return signer.sign(*message); };
   const std::string fields = co_await service_.workers.run(std::move(job));
   transaction.message->add_fields(fields);

@@ -8,15 +8,34 @@
 #include "common/mailauth/dmarc.h"
 
 namespace postrider {
+namespace {
+
+// A domain that had no keys is looked at again after this time.
+constexpr std::chrono::seconds kKeylessFor{1};
+
+/// Empty: there is none that could sign.
+std::string author_domain(const MessageToSign& message) {
+  if (message.any_author) {
+    const auto authors = dmarc::author_domains(message.head);
+    if (authors.size() == 1) return authors.front();
+  }
+  return normalize_domain(message.sender_domain).value_or(std::string());
+}
+
+}  // namespace
+
+bool Signer::adds_nothing(const MessageToSign& message) {
+  const std::string domain = author_domain(message);
+  if (domain.empty()) return true;
+  std::lock_guard lock(mutex_);
+  const auto found = loaded_.find(domain);
+  if (found == loaded_.end() || found->second.keys == nullptr || !found->second.keys->empty()) return false;
+  return std::chrono::steady_clock::now() - found->second.looked < kKeylessFor;
+}
 
 std::string Signer::sign(const MessageToSign& message) {
   try {
-    const auto sender = normalize_domain(message.sender_domain);
-    std::string domain = sender.value_or(std::string());
-    if (message.any_author) {
-      const auto authors = dmarc::author_domains(message.head);
-      if (authors.size() == 1) domain = authors.front();
-    }
+    const std::string domain = author_domain(message);
     if (domain.empty()) return {};
     const Keys keys = keys_of(domain);
     if (keys->empty()) return {};
@@ -58,6 +77,7 @@ Signer::Keys Signer::keys_of(const std::string& domain) {
   std::lock_guard lock(mutex_);
   if (loaded_.size() > kMaxLoaded) loaded_.clear();
   Loaded& loaded = loaded_[domain];
+  loaded.looked = std::chrono::steady_clock::now();
   if (loaded.keys != nullptr && loaded.stamp == stamp && now < loaded.until) return loaded.keys;
   loaded.stamp = stamp;
   auto keys = std::make_shared<std::vector<dkim::SigningKey>>();

@@ -1,6 +1,7 @@
 // DKIM signatures for mail of our own domains.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -32,6 +33,8 @@ class Signer {
   /// names one alone, for that of MAIL FROM otherwise. Blocks; from any thread. A failure is logged: the mail goes
   /// unsigned.
   std::string sign(const MessageToSign& message);
+  /// sign() would add nothing: less than a second ago the author's domain had no keys. Does not block.
+  bool adds_nothing(const MessageToSign& message);
   /// The same for a whole message that this server writes itself. author: the domain of its From; where that has no
   /// keys, as a host's name has none, a domain above it signs, which DMARC takes for the same one.
   std::string sign_own(std::string author, std::string_view message);
@@ -44,6 +47,7 @@ class Signer {
     int64_t stamp = 0;
     UnixTime until = 0;  // when another key begins
     Keys keys;
+    std::chrono::steady_clock::time_point looked;
   };
   static constexpr size_t kMaxLoaded = 10'000;  // domains
 

@@ -12,6 +12,7 @@ namespace postrider::smtp {
 namespace {
 
 constexpr size_t kMaxReplyLine = 512;  // RFC 5321 4.5.3.1.5, with CRLF
+constexpr int kMaxReplyLines = 100;    // of a text that somebody else wrote: clients have a limit, too
 
 void append_line(std::string& out, int code, char separator, status::Code status, std::string_view line) {
   const size_t begin = out.size();
@@ -50,13 +51,13 @@ std::string take_status(std::string& line, int code) {
 
 void append_reply(std::string& out, const Reply& reply) {
   std::string_view rest = reply.text;
-  for (;;) {
+  for (int lines = 1; lines < kMaxReplyLines; ++lines) {
     const auto end = rest.find('\n');
     if (end == std::string_view::npos) break;
     append_line(out, reply.code, '-', reply.status, rest.substr(0, end));
     rest.remove_prefix(end + 1);
   }
-  append_line(out, reply.code, ' ', reply.status, rest);
+  append_line(out, reply.code, ' ', reply.status, rest.substr(0, rest.find('\n')));
 }
 
 void append_reply(std::string& out, int code, status::Code status, std::string_view line) {

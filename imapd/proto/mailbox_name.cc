@@ -56,6 +56,11 @@ std::optional<char32_t> next_utf8(std::string_view text, size_t& position) {
   return c;
 }
 
+/// Neither a control nor what ends a line (RFC 9051 5.1, RFC 5198 2).
+bool may_be_in_name(char32_t c) {
+  return c >= 0x20 && (c < 0x7f || c >= 0xa0) && c != 0x2028 && c != 0x2029;
+}
+
 /// The UTF-16 units of one shifted sequence, turned into UTF-8.
 class Utf16Reader {
  public:
@@ -72,7 +77,7 @@ class Utf16Reader {
       high_ = value;
       return true;
     }
-    if (value < 0x20 || (value >= 0x20 && value <= 0x7f)) return false;  // controls, and what must be written as itself
+    if (value < 0x80 || !may_be_in_name(value)) return false;  // ASCII must be written as itself
     append_utf8(out_, value);
     return true;
   }
@@ -180,7 +185,7 @@ std::string encode_utf7(std::string_view utf8) {
 bool is_utf8_name(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     auto c = next_utf8(text, i);
-    if (!c || *c < 0x20 || (*c >= 0x7f && *c < 0xa0) || *c == 0x2028 || *c == 0x2029) return false;
+    if (!c || !may_be_in_name(*c)) return false;
   }
   return true;
 }

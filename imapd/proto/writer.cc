@@ -15,9 +15,10 @@ bool quotable(std::string_view text) {
   return text.size() <= kMaxQuoted && std::all_of(text.begin(), text.end(), plain);
 }
 
+/// An opening bracket may stand in one (RFC 9051 9: ATOM-CHAR), but there are clients that look for the closing one.
 bool is_atom(std::string_view text) {
   auto plain = [](char c) {
-    return !is_ctl(c) && !is_8bit(c) && std::string_view("(){ %*\"\\]").find(c) == std::string_view::npos;
+    return !is_ctl(c) && !is_8bit(c) && std::string_view("(){ %*\"\\[]").find(c) == std::string_view::npos;
   };
   return !text.empty() && text.size() <= kMaxQuoted && std::all_of(text.begin(), text.end(), plain) &&
          !iequals(text, "NIL");
@@ -150,6 +151,7 @@ void append_status(std::string& out, unsigned items, const StatusValues& values)
 
 void append_text(std::string& out, std::string_view text) {
   if (text.empty()) out += "Done.";
+  if (text.starts_with('[')) out.push_back(' ');
   for (char c : text) out.push_back(is_ctl(c) || is_8bit(c) ? '?' : c);
 }
 

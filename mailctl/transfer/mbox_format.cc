@@ -155,14 +155,14 @@ void MboxReader::take(const LinePart& line) {
 void MboxWriter::begin(std::string_view sender, UnixTime date, uint64_t flags, const std::vector<std::string>& keywords,
                        std::string& out) {
   out += format_from_line(sender, date);
-  out += (flags & Flags::kSeen) != 0 ? "Status: RO\n" : "Status: O\n";
+  fields_ = (flags & Flags::kSeen) != 0 ? "Status: RO\n" : "Status: O\n";
   std::string letters;
   if ((flags & Flags::kAnswered) != 0) letters += 'A';
   if ((flags & Flags::kFlagged) != 0) letters += 'F';
   if ((flags & Flags::kDeleted) != 0) letters += 'D';
   if ((flags & Flags::kDraft) != 0) letters += 'T';
-  if (!letters.empty()) out += fmt::format("X-Status: {}\n", letters);
-  if (!keywords.empty()) out += fmt::format("X-Keywords: {}\n", fmt::join(keywords, " "));
+  if (!letters.empty()) fields_ += fmt::format("X-Status: {}\n", letters);
+  if (!keywords.empty()) fields_ += fmt::format("X-Keywords: {}\n", fmt::join(keywords, " "));
 }
 
 void MboxWriter::text(std::string_view piece, std::string& out) {
@@ -172,6 +172,7 @@ void MboxWriter::text(std::string_view piece, std::string& out) {
 void MboxWriter::end(std::string& out) {
   lines_.finish([&](const LinePart& line) { take(line, out); });
   if (!ended_) out += '\n';
+  if (in_header_) out += fields_;
   out += '\n';
 }
 
@@ -179,6 +180,7 @@ void MboxWriter::take(const LinePart& line, std::string& out) {
   if (in_header_) {
     in_header_ = !line.blank();
     if (in_header_ && status_.take(line)) return;
+    if (!in_header_) out += fields_;
   }
   if (is_from_behind_marks(line)) out += '>';
   out += line.text;

@@ -119,6 +119,7 @@ class MboxWriter {
 
   Lines lines_;
   StatusFields status_;
+  std::string fields_;  // at the end of the header: a first line that is folded must not go on with one of them
   bool in_header_ = true, ended_ = true;
 };
 

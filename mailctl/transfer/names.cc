@@ -128,9 +128,9 @@ std::string exported_name(UnixTime date, uint32_t uid_validity, uint32_t uid, st
 
 std::optional<uint32_t> exported_uid(std::string_view unique, uint32_t uid_validity) {
   const std::string mark = fmt::format(".V{}U", uid_validity);
-  const size_t at = unique.find(mark);
-  if (at == std::string_view::npos) return std::nullopt;
-  unique.remove_prefix(at + mark.size());
+  unique.remove_prefix(std::min(unique.find('.'), unique.size()));  // an address may hold such a mark, too
+  if (!unique.starts_with(mark)) return std::nullopt;
+  unique.remove_prefix(mark.size());
   return parse_number<uint32_t>(unique.substr(0, unique.find('.')));
 }
 

@@ -19,7 +19,7 @@ struct StoredMessage {
 };
 
 /// alice@example.test has INBOX with some messages of every kind, bob@example.test a mailbox "Shared" that she may
-/// use. Passwords are "secret".
+/// use. Her password is "secret"; nobody logs in as bob.
 class ImapWorld {
  public:
   static ImapWorld& instance();

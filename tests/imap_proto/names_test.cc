@@ -46,6 +46,8 @@ TEST(ModifiedUtf7, RefusesWhatHasAnotherSpelling) {
            "&2D0-",       // high surrogate alone
            "&3gA-",       // low surrogate alone
            "&AAo-",       // line feed
+           "&AI8-",       // a control of the second kind
+           "&ICg-",       // line separator
            "Entw\xc3\xbcrfe",
            "a\tb",
            "a\x7f",

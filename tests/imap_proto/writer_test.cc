@@ -26,6 +26,7 @@ TEST(Writer, WritesAnAtomWhereOneIsEnough) {
   EXPECT_EQ(written(append_astring, ""), "\"\"");
   EXPECT_EQ(written(append_astring, "nil"), "\"nil\"") << "a word that means nothing at all";
   EXPECT_EQ(written(append_astring, "50%"), "\"50%\"");
+  EXPECT_EQ(written(append_astring, "a[1"), "\"a[1\"") << "an atom, but not one that every client reads";
 }
 
 TEST(Writer, WritesMailboxNamesInModifiedUtf7UntilUtf8IsEnabled) {
@@ -52,6 +53,7 @@ TEST(Writer, WritesOnlyTheStatusItemsAskedFor) {
 
 TEST(Writer, KeepsTextOnOneLine) {
   EXPECT_EQ(written(append_text, "a\r\nb \xc3"), "a??b ?");
+  EXPECT_EQ(written(append_text, "[a"), " [a") << "no response code";
 }
 
 }  // namespace

@@ -58,6 +58,7 @@ TEST(TransferNames, AnExportedMessageIsFoundAgain) {
   EXPECT_EQ(exported_uid(name, 77), 5U);
   EXPECT_EQ(exported_uid(name, 78), std::nullopt);
   EXPECT_EQ(exported_uid("1700000000.M1P2.host", 77), std::nullopt);
+  EXPECT_EQ(exported_uid("1700000000.V77U5.a.V78U6.b@example.test", 78), std::nullopt) << "the address looks like one";
 }
 
 TEST(TransferKeywords, OfDovecot) {
@@ -194,6 +195,16 @@ TEST(Mbox, OurFieldsGoAndOthersStay) {
   EXPECT_THAT(messages[0].keywords, ElementsAre("a", "b"));
   EXPECT_FALSE(messages[0].folder_data);
   EXPECT_TRUE(read_mbox("From a Thu Jan  1 00:00:00 1970\nX-IMAP: 1 2\n\nx\n", 9)[0].folder_data);
+}
+
+TEST(Mbox, AFoldedFirstLineGoesOnWithNoFieldOfOurs) {
+  const std::string text = " Red\nSubject: a\n\nx\n";
+  const std::string file = written(text, 100);
+  EXPECT_THAT(file, HasSubstr("\nSubject: a\nStatus: O\n\nx\n"));
+  const auto messages = read_mbox(file, 100);
+  ASSERT_EQ(messages.size(), 1U);
+  EXPECT_EQ(messages[0].text, text);
+  EXPECT_EQ(messages[0].flags, 0U);
 }
 
 TEST(Mbox, LinesOfAnyLengthPassInPieces) {

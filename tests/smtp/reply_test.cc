@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "common/smtp/extensions.h"
 
 namespace postrider::smtp {
@@ -27,6 +29,12 @@ TEST(Reply, CutsALineAt512Octets) {
   const auto text = format_reply(Reply(250, status::kOk, std::string(1'000, 'x')));
   EXPECT_EQ(text.size(), 512u);
   EXPECT_TRUE(text.ends_with("x\r\n"));
+}
+
+TEST(Reply, EndsAfterAHundredLines) {
+  const auto text = format_reply(Reply(550, status::kOk, std::string(1'000, '\n')));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 100);
+  EXPECT_TRUE(text.ends_with("\r\n550 2.0.0 \r\n")) << text;
 }
 
 ServerReply parse(std::string_view text) {
