@@ -31,7 +31,7 @@ struct RelaySettings {
   std::chrono::milliseconds envelope_timeout{900'000};  // for all replies before the content
   std::chrono::milliseconds block_timeout{180'000};     // 4.5.3.2.5
   std::chrono::milliseconds end_timeout{600'000};       // 4.5.3.2.6: some check the message before they answer
-  uint64_t max_messages_per_connection = 100;
+  uint64_t max_messages_per_connection = 500;
 };
 
 class TlsReporter;

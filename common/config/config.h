@@ -131,7 +131,7 @@ struct Config {
     Seconds idle_timeout{30};          // how long an unused connection is kept
     uint64_t max_connections = 2'000;  // outgoing, in all
     uint64_t max_connections_per_destination = 8;
-    uint64_t max_messages_per_connection = 100;
+    uint64_t max_messages_per_connection = 500;
     std::string smart_host;                // "smtp.example.org:587"; empty: mail goes where DNS says
     std::string smart_host_user;           // empty: no login
     std::string smart_host_password_file;  // its first line

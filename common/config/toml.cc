@@ -1,6 +1,9 @@
 // The only file that includes toml++.
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "common/base/ascii.h"
 #include "common/config/keys.h"
 #include "common/config/load.h"
 
@@ -14,6 +17,13 @@
 
 namespace postrider::config {
 namespace {
+
+/// An error at a place in the file, on one line: what it quotes of the file may hold line ends and other controls.
+tl::unexpected<Error> error_at(const std::string& name, const toml::source_region& where, std::string_view message) {
+  std::string text = fmt::format("{}:{}:{}: {}", name, where.begin.line, where.begin.column, message);
+  std::replace_if(text.begin(), text.end(), is_ctl, ' ');
+  return failure(std::move(text));
+}
 
 class Reader {
  public:
@@ -44,7 +54,7 @@ class Reader {
   }
 
   tl::unexpected<Error> at(const toml::source_region& where, std::string_view message) {
-    return failure(fmt::format("{}:{}:{}: {}", name_, where.begin.line, where.begin.column, message));
+    return error_at(name_, where, message);
   }
 
   tl::unexpected<Error> unknown(const std::string& full, const toml::source_region& where) {
@@ -109,8 +119,7 @@ Result<void> apply_toml(std::string_view text, const std::string& name, Config& 
   try {
     parsed = toml::parse(text, std::string_view(name));
   } catch (const toml::parse_error& error) {
-    return failure(fmt::format("{}:{}:{}: This is not TOML: {}.", name, error.source().begin.line,
-                               error.source().begin.column, error.description()));
+    return error_at(name, error.source(), fmt::format("This is not TOML: {}.", error.description()));
   }
   return Reader(name, config).read(parsed, "");
 }

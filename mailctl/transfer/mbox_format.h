@@ -21,8 +21,8 @@ struct LinePart {
   std::string_view text;  // with its LF, when it is the last part
   bool first = false;
   bool last = false;
-  /// A whole line with nothing in it.
-  bool blank() const { return first && last && (text == "\n" || text == "\r\n"); }
+  /// A whole line with nothing in it. The last one may lack its LF; who writes it adds that.
+  bool blank() const { return first && last && (text == "\n" || text == "\r\n" || text == "\r"); }
 };
 
 /// Parts text into lines, whatever pieces it comes in.

@@ -14,7 +14,9 @@
 namespace postrider::config {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 std::string toml_error(std::string_view text) {
@@ -73,6 +75,11 @@ TEST(Toml, RoutesMayBeQuotedOrNot) {
   Config config = read("[routes]\n\"Example.NET\" = \"127.0.0.1:2525\"\nexample.org = \"127.0.0.1:2526\"\n");
   EXPECT_EQ(config.routes.at("example.net"), "127.0.0.1:2525");
   EXPECT_EQ(config.routes.at("example.org"), "127.0.0.1:2526");
+}
+
+TEST(Toml, AnErrorIsOneLineWhateverItQuotes) {
+  EXPECT_THAT(toml_error("a=t\n"), AllOf(StartsWith("test.toml:1:4: This is not TOML: "), Not(HasSubstr("\n"))));
+  EXPECT_THAT(toml_error("\"a\\nb\" = 1\n"), StartsWith("test.toml:1:1: There is no key a b. "));
 }
 
 TEST(Toml, AnUnknownKeyIsRefusedWithItsPlaceAndTheNearestOne) {

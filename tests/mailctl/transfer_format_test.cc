@@ -207,6 +207,12 @@ TEST(Mbox, AFoldedFirstLineGoesOnWithNoFieldOfOurs) {
   EXPECT_EQ(messages[0].flags, 0U);
 }
 
+TEST(Mbox, ALoneCrAtTheEndOfAHeaderDoesNotTakeTheFlags) {
+  const auto messages = read_mbox(written("Subject: a\n\r", 3, Flags::kSeen), 3);
+  ASSERT_EQ(messages.size(), 1U);
+  EXPECT_EQ(messages[0].flags, Flags::kSeen);
+}
+
 TEST(Mbox, LinesOfAnyLengthPassInPieces) {
   const std::string huge(5 * kMaxLinePart + 17, 'x');
   const std::string text = "Subject: " + huge + "\n\n" + huge + "From a\nFrom " + huge + "\n";
