@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "common/base/log.h"
+#include "common/base/priority.h"
 #include "imapd/index_run.h"
 #include "store/search_index.h"
 
@@ -54,6 +55,7 @@ std::optional<store::AccountId> Indexer::next_due(std::unique_lock<std::mutex>& 
 }
 
 void Indexer::run() {
+  set_thread_priority(Priority::delivery);
   std::unique_lock lock(mutex_);
   while (auto account = next_due(lock)) {
     lock.unlock();

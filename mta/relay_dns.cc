@@ -63,19 +63,12 @@ std::optional<MxRecord> parse_mx(std::string_view rdata) {
   auto octet = [&](size_t i) { return static_cast<unsigned char>(rdata[i]); };
   MxRecord record;
   record.preference = static_cast<uint16_t>(octet(0) << 8 | octet(1));
-  size_t at = 2;
-  while (at < rdata.size() && octet(at) != 0) {
-    size_t length = octet(at);
-    std::string_view label = rdata.substr(at + 1, length);
-    if (length > 63 || label.size() != length) return std::nullopt;
-    for (char c : label) {
-      if (!is_alnum(c) && c != '-' && c != '_') return std::nullopt;
-    }
-    if (!record.host.empty()) record.host += '.';
-    record.host += lower(label);
-    at += 1 + length;
-  }
-  if (at + 1 != rdata.size()) return std::nullopt;
+  rdata.remove_prefix(2);
+  if (rdata == std::string_view("\0", 1)) return record;
+  auto host = parse_name(rdata);
+  const auto plain = [](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.'; };
+  if (!host || !std::all_of(host->begin(), host->end(), plain)) return std::nullopt;
+  record.host = std::move(*host);
   return record;
 }
 

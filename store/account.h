@@ -222,6 +222,7 @@ class Account {
   /// Another file has taken its place or that of its log, or none.
   bool has_moved() { return database_.has_moved(); }
   void checkpoint() { database_.checkpoint(); }
+  void shorten_wal() noexcept { database_.shorten_wal(); }
   int64_t data_version() { return database_.data_version(); }
   /// Lets go of what a cached handle need not keep.
   void release_memory();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "common/base/log.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr int kGrownPages = 1'000;
 // Of a file that nobody here keeps open a much shorter one: whoever opens it next may have to read all of its log.
 constexpr int kGrownPagesOfClosed = 100;
+// How long an end may take longer for the sake of the next start.
+constexpr std::chrono::seconds kMostClosing{2};
 // Seconds in which each idle handle is looked at once.
 constexpr int64_t kTurns = 16;
 
@@ -35,7 +38,14 @@ void make_directory(const std::string& path) {
 Accounts::Accounts(std::string state, size_t kept_handles, const Clock& clock)
     : state_(std::move(state)), kept_handles_(kept_handles), clock_(clock) {}
 
-Accounts::~Accounts() = default;
+/// Whoever opens the files next, after a start, has little to read of their logs.
+Accounts::~Accounts() {
+  const auto end = std::chrono::steady_clock::now() + kMostClosing;
+  for (const std::unique_ptr<Account>& account : idle_) {
+    if (std::chrono::steady_clock::now() >= end) break;
+    account->shorten_wal();
+  }
+}
 
 std::string Accounts::path_of(AccountId id) const {
   return fmt::format("{}/accounts/{:02x}/{}.db", state_, static_cast<uint64_t>(id) & 0xff, id);

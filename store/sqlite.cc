@@ -25,6 +25,9 @@ constexpr int kBusyTimeoutMs = 10'000;
 constexpr int kCacheKiB = 2'000;
 // A WAL file that grew larger (a message of many MiB) is cut back to this when it starts anew.
 constexpr int kMaxIdleWal = 16 << 20;
+constexpr int kHugeWalPages = kMaxIdleWal / 4'096;
+// Octets of a WAL file that is worth making short at an end. A short one is left: it has the room for what comes next.
+constexpr int64_t kLongWal = 1 << 20;
 
 std::string folder_of(const std::string& path) {
   return std::filesystem::path(path).parent_path();
@@ -234,6 +237,13 @@ void save_log(sqlite3* db, const std::string& path) {
   }
 }
 
+/// A checkpoint, and a WAL that begins anew in an empty file; not where somebody else would have to be waited for.
+void truncate_wal(sqlite3* db) {
+  sqlite3_busy_timeout(db, 0);
+  sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_busy_timeout(db, kBusyTimeoutMs);
+}
+
 }  // namespace
 
 Database::~Database() {
@@ -316,6 +326,12 @@ void Database::checkpoint() {
   int code = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, &log, &moved);
   if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) fail(code, "checkpoint");
   wal_pages_ = log - moved;
+  if (code == SQLITE_OK && log == moved && log >= kHugeWalPages) truncate_wal(db_);
+}
+
+void Database::shorten_wal() noexcept {
+  struct stat facts {};
+  if (::stat((path_ + "-wal").c_str(), &facts) == 0 && facts.st_size >= kLongWal) truncate_wal(db_);
 }
 
 void Database::copy_to(const std::string& path) {

@@ -139,8 +139,12 @@ class Database {
   void flush();
   /// Pages in the WAL after the last commit through this connection.
   int wal_pages() const { return wal_pages_; }
-  /// Moves what it can from the WAL into the database without making anybody wait.
+  /// Moves what it can from the WAL into the database without making anybody wait. A file of the WAL that became very
+  /// large is made short then.
   void checkpoint();
+  /// The same for a WAL of kLongWal octets or more, for whoever lets go of the database: who opens it next, after a
+  /// start, has to read all of the WAL. Where somebody is at work on it, it stays as it is. Throws nothing.
+  void shorten_wal() noexcept;
   /// Copies the file as this handle sees it (within a ReadTransaction: as it was then) to a new one, which needs no log
   /// and is not flushed. Nobody waits for it.
   void copy_to(const std::string& path);

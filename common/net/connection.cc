@@ -126,7 +126,8 @@ asio::awaitable<void> Connection::read_proxy_header() {
       impl_->loopback = asio::ip::make_address(header.source).is_loopback();
       co_return;
     }
-    co_await read_more(kMaxProxyHeader);
+    // Not an octet more than the header has: what comes behind it may be for TLS.
+    co_await read_more(input().size() + header.missing);
   }
 }
 

@@ -15,10 +15,17 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view kSignature = "\r\n\r\n\0\r\nQUIT\n"sv;  // of version 2
 constexpr size_t kMaxVersion1 = 107;
+constexpr size_t kShortest = 15;  // "PROXY UNKNOWN" and CRLF; version 2 has 16
 
 ProxyHeader malformed() {
   ProxyHeader header;
   header.status = ProxyHeader::Status::malformed;
+  return header;
+}
+
+ProxyHeader incomplete(size_t missing) {
+  ProxyHeader header;
+  header.missing = missing;
   return header;
 }
 
@@ -37,9 +44,12 @@ std::optional<std::string> parse_address(std::string_view text, bool v6) {
 
 /// "PROXY TCP4 192.0.2.1 192.0.2.2 51000 25\r\n"
 ProxyHeader read_version1(std::string_view input) {
-  ProxyHeader header;
   const size_t end = input.substr(0, kMaxVersion1).find("\r\n");
-  if (end == std::string_view::npos) return input.size() >= kMaxVersion1 ? malformed() : header;
+  if (end == std::string_view::npos) {
+    if (input.size() >= kMaxVersion1) return malformed();
+    const size_t line_end = input.ends_with('\r') ? 1 : 2;
+    return incomplete(std::max(line_end, kShortest - std::min(input.size(), kShortest)));
+  }
   std::array<std::string_view, 6> words;
   std::string_view rest = input.substr(0, end);
   size_t count = 0;
@@ -47,6 +57,7 @@ ProxyHeader read_version1(std::string_view input) {
     words[count] = rest.substr(0, rest.find(' '));
     rest.remove_prefix(std::min(words[count].size() + 1, rest.size()));
   }
+  ProxyHeader header;
   header.taken = end + 2;
   header.status = ProxyHeader::Status::complete;
   if (count >= 2 && words[1] == "UNKNOWN") return header;
@@ -75,14 +86,14 @@ std::string binary_address(std::string_view octets) {
 
 ProxyHeader read_version2(std::string_view input) {
   constexpr size_t kFixed = 16;
-  ProxyHeader header;
-  if (input.size() < kFixed) return header;
+  if (input.size() < kFixed) return incomplete(kFixed - input.size());
   const auto version_and_command = static_cast<unsigned char>(input[12]);
   const auto family = static_cast<unsigned char>(input[13]);
   const size_t length = u16(input.substr(14));
   if (version_and_command >> 4 != 2 || (version_and_command & 15) > 1 || kFixed + length > kMaxProxyHeader)
     return malformed();
-  if (input.size() < kFixed + length) return header;
+  if (input.size() < kFixed + length) return incomplete(kFixed + length - input.size());
+  ProxyHeader header;
   header.taken = kFixed + length;
   header.status = ProxyHeader::Status::complete;
   const std::string_view data = input.substr(kFixed, length);
@@ -110,10 +121,10 @@ ProxyHeader read_version2(std::string_view input) {
 ProxyHeader read_proxy_header(std::string_view input) {
   constexpr std::string_view kVersion1 = "PROXY ";
   if (input.substr(0, kSignature.size()) == kSignature.substr(0, std::min(input.size(), kSignature.size()))) {
-    return input.size() < kSignature.size() ? ProxyHeader() : read_version2(input);
+    return input.size() < kSignature.size() ? incomplete(kShortest - input.size()) : read_version2(input);
   }
   if (input.substr(0, kVersion1.size()) == kVersion1.substr(0, std::min(input.size(), kVersion1.size()))) {
-    return input.size() < kVersion1.size() ? ProxyHeader() : read_version1(input);
+    return input.size() < kVersion1.size() ? incomplete(kShortest - input.size()) : read_version1(input);
   }
   return malformed();
 }

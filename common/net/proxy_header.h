@@ -13,7 +13,8 @@ constexpr size_t kMaxProxyHeader = 2'048;  // octets, of version 2 with its extr
 struct ProxyHeader {
   enum class Status { incomplete, complete, malformed };
   Status status = Status::incomplete;
-  size_t taken = 0;  // octets of the input
+  size_t taken = 0;    // octets of the input
+  size_t missing = 0;  // incomplete: octets that are certainly still to come
   /// Empty: the balancer speaks for itself (LOCAL, UNKNOWN), and the connection's own addresses count.
   std::string source, destination;  // IP addresses, an IPv4 address as such
   uint16_t source_port = 0, destination_port = 0;

@@ -345,12 +345,11 @@ def take_back(directory, started):
             process.kill()
             process.wait()
         path = os.path.join(directory, f"{daemon}.pid")
-        try:  # one that ended before it heeded signals leaves it
+        try:  # one that ended before it heeded signals leaves it, perhaps with nothing in it; one that runs has it locked
             with open(path) as file:
-                left = file.read().strip() == str(process.pid)
-            if left:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, BlockingIOError):
             pass
 
 

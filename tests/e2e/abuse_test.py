@@ -1,11 +1,13 @@
 """Who may hand over how much: rates, lists of addresses, reverse DNS, HELO, greylisting, the tarpit, load balancers, app
 passwords. The client's address comes from the PROXY protocol, as it would from a load balancer."""
 
+import contextlib
 import imaplib
 import json
 import re
 import smtplib
 import socket
+import ssl
 import struct
 import time
 import unittest
@@ -237,6 +239,22 @@ class AbuseTest(unittest.TestCase):
 
     # --- load balancers
 
+    def first_line_by_tls(self, header):
+        """The header and TLS's first words come in one segment: each has to get its own."""
+        received, to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = support.any_certificate().wrap_bio(received, to_send)
+        with socket.create_connection(("127.0.0.1", self.server.ports["submissions"]), support.PATIENCE, BALANCER) as plain:
+            for step in (tls.do_handshake, lambda: tls.read(4096)):
+                while True:
+                    try:
+                        line = step()
+                        break
+                    except ssl.SSLWantReadError:
+                        plain.sendall(header + to_send.read())
+                        header = b""
+                        received.write(plain.recv(65536))
+            return line
+
     def test_both_versions_over_every_port(self):
         self.serve('proxy.networks=["127.0.0.2"]', "smtp.max_connections_per_address=2")
         for header in (proxy_v1, proxy_v2):
@@ -253,10 +271,8 @@ class AbuseTest(unittest.TestCase):
                     self.assertTrue(piece, text)
                     text += piece
                 self.assertIn(b"PRIVACYREQUIRED", text)  # as to any client that is not on this machine
-        with socket.create_connection(("127.0.0.1", self.server.ports["submissions"]), support.PATIENCE, BALANCER) as plain:
-            plain.sendall(proxy_v2("45.33.32.7"))
-            with support.any_certificate().wrap_socket(plain) as client:
-                self.assertTrue(client.recv(4096).startswith(b"220 "))
+        for header in (proxy_v1("45.33.32.7"), proxy_v2("45.33.32.7")):
+            self.assertTrue(self.first_line_by_tls(header).startswith(b"220 "))
         # Limits are those of the clients, not of the balancer.
         clients = [Proxied(self.server, proxy_v2(f"45.33.32.{n}")) for n in range(10, 20)]
         for client in clients:
@@ -267,7 +283,8 @@ class AbuseTest(unittest.TestCase):
         for opening in (b"EHLO client.example\r\n", b"PROXY TCP4 nonsense\r\n", SIGNATURE + b"\x31\x11\0\0", b"\x16\x03\x01\x02\0"):
             with socket.create_connection(("127.0.0.1", self.server.ports["smtp"]), support.PATIENCE, BALANCER) as client:
                 client.sendall(opening)
-                self.assertEqual(b"", client.recv(4096), opening)
+                with contextlib.suppress(ConnectionResetError):  # what is no header is not read to its end
+                    self.assertEqual(b"", client.recv(4096), opening)
         with socket.create_connection(("127.0.0.1", self.server.ports["smtp"]), support.PATIENCE) as client:
             client.sendall(proxy_v1("45.33.32.7") + b"EHLO x.example\r\n")
             text = b""

@@ -448,6 +448,9 @@ TEST(ParseMx, ReadsWireFormat) {
   EXPECT_EQ(parse_mx(std::string("\0\0\0", 3))->host, "");
   for (size_t cut = 0; cut < rdata.size(); ++cut) EXPECT_FALSE(parse_mx(rdata.substr(0, cut))) << cut;
   EXPECT_FALSE(parse_mx(std::string("\0\1\3a b\0", 7)));
+  std::string too_long("\0\1", 2);
+  for (int i = 0; i < 5; ++i) too_long += '\x3f' + std::string(63, 'a');
+  EXPECT_FALSE(parse_mx(too_long + '\0')) << "no name that can be asked for";
 }
 
 }  // namespace

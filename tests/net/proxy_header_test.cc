@@ -47,6 +47,26 @@ TEST(ProxyHeader, Version2) {
             "::7");
 }
 
+/// What is read by what is missing: no octet of what follows.
+size_t read_in_steps(const std::string& header, const std::string& rest) {
+  const std::string all = header + rest;
+  size_t have = 0;
+  for (;;) {
+    const auto found = read_proxy_header(std::string_view(all).substr(0, have));
+    if (found.status != Status::incomplete) return have;
+    EXPECT_GT(found.missing, 0U) << have;
+    have += found.missing;
+  }
+}
+
+TEST(ProxyHeader, NeverAsksForMoreThanIsTheHeaders) {
+  for (const std::string& header :
+       {"PROXY UNKNOWN\r\n"s, "PROXY TCP4 192.0.2.7 192.0.2.1 1 25\r\n"s, "PROXY TCP4 192.0.2.7 192.0.2.1 12 25\r\n"s,
+        "PROXY TCP6 :: :: 1 2\r\n"s, version2('\x20', '\0', ""), version2('\x21', '\x11', std::string(12, '\1'))}) {
+    EXPECT_EQ(read_in_steps(header, "\x16\x03\x01\x02"), header.size()) << header;
+  }
+}
+
 TEST(ProxyHeader, AnythingElseIsMalformed) {
   for (const std::string& text :
        {"EHLO x\r\n"s, "PROXY\r\n"s, "PROXY  TCP4\r\n"s, "PROXY TCP4 192.0.2.7 192.0.2.1 51000\r\n"s,

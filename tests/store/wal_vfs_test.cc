@@ -124,6 +124,39 @@ TEST(WalVfs, TheLogGrowsInStepsThatGrow) {
   EXPECT_EQ(digest_of_files(state, "a.db"), digest(db));
 }
 
+TEST(WalVfs, ALongLogIsMadeShortAtTheEndUnlessSomebodyReads) {
+  TempState state;
+  Database db(state.file("a.db"), OpenMode::create, Sync::normal);
+  const auto log_size = [&] { return std::filesystem::file_size(state.file("a.db-wal")); };
+  db.execute(kTable);
+  db.shorten_wal();
+  EXPECT_GT(log_size(), 0U) << "a short one stays";
+  while (log_size() < 1U << 20) insert(db, 3'000);
+  Database other(state.file("a.db"), OpenMode::must_exist, Sync::normal);
+  {
+    ReadTransaction reading(other);
+    digest(other);
+    insert(db, 3'000);
+    db.shorten_wal();
+    EXPECT_GE(log_size(), 1U << 20);
+  }
+  db.shorten_wal();
+  EXPECT_EQ(log_size(), 0U);
+  insert(db, 20);
+  EXPECT_EQ(digest(other), digest(db));
+  EXPECT_EQ(digest_of_files(state, "a.db"), digest(db));
+}
+
+TEST(WalVfs, AHugeLogIsMadeShortByACheckpoint) {
+  TempState state;
+  Database db(state.file("a.db"), OpenMode::create, Sync::normal);
+  db.execute(kTable);
+  insert(db, 17 << 20);
+  db.checkpoint();
+  EXPECT_EQ(std::filesystem::file_size(state.file("a.db-wal")), 0U);
+  EXPECT_EQ(digest_of_files(state, "a.db"), digest(db));
+}
+
 TEST(WalVfs, WritesATransactionAtOnce) {
   TempState state;
   Database db(state.file("a.db"), OpenMode::create, Sync::normal);
