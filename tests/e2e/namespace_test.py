@@ -68,7 +68,7 @@ class FullDiskTest(unittest.TestCase):
         self.addCleanup(os.rmdir, self.disk)
         self.addCleanup(subprocess.run, ["umount", "-l", self.disk], check=True)
         before, tempfile.tempdir = tempfile.tempdir, self.disk
-        self.server = support.Server(host=ELSEWHERE)
+        self.server = support.Server(host=ELSEWHERE, settings=['queue.retry=["1s"]'])  # what the full disk puts off
         tempfile.tempdir = before
         self.addCleanup(self.server.close)
         self.server.start()
