@@ -237,8 +237,10 @@ void save_log(sqlite3* db, const std::string& path) {
   }
 }
 
-/// A checkpoint, and a WAL that begins anew in an empty file; not where somebody else would have to be waited for.
+/// A checkpoint, and a WAL that begins anew in an empty file; not where somebody else would have to be waited for. The
+/// first call does the work while others write; they wait for the second, which finds little to do.
 void truncate_wal(sqlite3* db) {
+  sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   sqlite3_busy_timeout(db, 0);
   sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   sqlite3_busy_timeout(db, kBusyTimeoutMs);
